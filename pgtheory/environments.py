@@ -1,0 +1,42 @@
+"""Registers the named MDPs with Gymnasium, without building or importing any of them.
+
+``import pgtheory`` does this, so ``gymnasium.make("pgtheory/RiverSwim-v0")`` works afterwards, and
+``gymnasium.make("pgtheory:pgtheory/RiverSwim-v0")`` even without the import.
+"""
+
+import gymnasium
+
+SHIPPED = (
+    "bandit",
+    "chain",
+    "cliff",
+    "combination-lock",
+    "dirichlet",
+    "frozen-lake",
+    "garnet",
+    "gridworld",
+    "river-swim",
+    "taxi",
+    "two-state",
+    "windy-gridworld",
+)
+
+
+def environment_id(name: str) -> str:
+    """``"river-swim"`` -> ``"pgtheory/RiverSwim-v0"``."""
+    return f"pgtheory/{''.join(word.capitalize() for word in name.split('-'))}-v0"
+
+
+def register(name: str) -> None:
+    """Make a named MDP available as a Gymnasium environment; episodes are cut after 200 steps."""
+    if environment_id(name) not in gymnasium.registry:
+        gymnasium.register(
+            environment_id(name),
+            entry_point="pgtheory.mdp.gym:FiniteMDPEnv",
+            kwargs={"mdp": name},
+            max_episode_steps=200,
+        )
+
+
+for _name in SHIPPED:
+    register(_name)

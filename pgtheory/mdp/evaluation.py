@@ -1,0 +1,190 @@
+r"""Exact evaluation of policies on a finite MDP, infinite-horizon or truncated, batched over policies.
+
+For an infinite horizon the quantities solve two linear systems (``resolvent``); for a horizon H they
+follow from one backward and one forward recursion,
+
+.. math::  Q_h=r+\gamma PV_{h+1},\quad V_H=0, \qquad d_{h+1}=d_hP^\pi,\quad d_0=\rho .
+
+Both cases are kept as *slices*: one slice that holds the stationary quantities, or H slices, slice h
+weighted by :math:`\gamma^h`. Formulas for gradients are then the same sum over slices.
+
+Two occupancies, named so that nobody confuses them:
+
+``visits``        :math:`m(s)=\sum_t\gamma^t\Pr(s_t=s)`, expected discounted *number* of visits;
+``distribution``  :math:`d_\rho^\pi(s)=m(s)/\sum_{s'}m(s')`, the *normalised* one, :math:`(1-\gamma)\,m` for
+an infinite horizon.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pgtheory.mdp import validate
+from pgtheory.mdp.finite import FiniteMDP
+from pgtheory.mdp.resolvent import Resolvent, resolvent
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyEvaluation:
+    """Everything exact about policies ``pi`` [..., S, A] on one MDP; see ``evaluate``.
+
+    Attributes with ``_slices`` carry the time axis T (1 for an infinite horizon, H for a truncated one).
+    """
+
+    mdp: FiniteMDP
+    pi: np.ndarray  # [..., S, A]
+    horizon: int | None
+    V_slices: np.ndarray  # [..., T, S]
+    Q_slices: np.ndarray  # [..., T, S, A]
+    m_slices: np.ndarray  # [..., T, S], discounted visits at each time
+    resolvent: Resolvent | None
+
+    @property
+    def V(self) -> np.ndarray:
+        """State values [..., S] (of the whole episode, from time 0)."""
+        return self.V_slices[..., 0, :]
+
+    @property
+    def Q(self) -> np.ndarray:
+        """Action values [..., S, A] at time 0; forbidden actions hold the state's value."""
+        return self.Q_slices[..., 0, :, :]
+
+    @property
+    def A(self) -> np.ndarray:
+        """Advantages Q - V [..., S, A] at time 0; zero for forbidden actions and terminal states."""
+        return self.A_slices[..., 0, :, :]
+
+    @cached_property
+    def A_slices(self) -> np.ndarray:
+        """Advantages [..., T, S, A]."""
+        return self.Q_slices - self.V_slices[..., None]
+
+    @property
+    def J(self) -> np.ndarray:
+        r"""Expected return :math:`\rho^\top V` [...]."""
+        return self.V @ self.mdp.start
+
+    @property
+    def visits(self) -> np.ndarray:
+        r"""Expected discounted number of visits :math:`\sum_t\gamma^t\Pr(s_t=s)` [..., S] (not normalised)."""
+        return self.m_slices.sum(-2)
+
+    @property
+    def distribution(self) -> np.ndarray:
+        r"""Normalised discounted state distribution :math:`d_\rho^\pi` [..., S]; sums to one."""
+        m = self.visits
+        return m / m.sum(-1, keepdims=True)
+
+    @cached_property
+    def value_error(self) -> float:
+        r"""Certified bound on :math:`\|V-V^\pi\|_\infty` over the batch, from the residual."""
+        if self.horizon is not None:
+            return 0.0
+        V = self.V
+        residual = (self.pi * self.Q).sum(-1) - V
+        rounding = 4 * np.finfo(float).eps * (self.mdp.r_max + np.abs(V).max())
+        return float((np.abs(residual).max() + rounding) / (1 - self.mdp.discount))
+
+    @cached_property
+    def visits_error(self) -> float:
+        r"""Certified bound on :math:`\|m-m^\pi\|_1` over the batch, from the residual."""
+        if self.horizon is not None:
+            return 0.0
+        m, gamma = self.visits, self.mdp.discount
+        residual = self.mdp.start + gamma * self.mdp.push(m[..., None] * self.pi) - m
+        return float((np.abs(residual).sum(-1).max() + 4 * np.finfo(float).eps) / (1 - gamma))
+
+
+def evaluate(
+    mdp: FiniteMDP, pi: np.ndarray, horizon: int | None = None, *, tol: float = 1e-12
+) -> PolicyEvaluation:
+    """Exact values, action values, advantages, occupancies and return of stationary policies.
+
+    Parameters
+    ----------
+    mdp : FiniteMDP
+    pi : array [..., S, A]
+        Action probabilities; rows sum to one and forbidden actions have probability zero.
+    horizon : int, optional
+        Truncate episodes after this many decisions; the MDP's own horizon by default.
+    tol : float
+        Relative accuracy of the Krylov solver used for sparse MDPs of many states.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``pi`` is not a stochastic policy of this MDP, or ``horizon`` is not a positive integer.
+    """
+    pi = check_policy(mdp, pi)
+    H = mdp.horizon if horizon is None else validate.positive_integer("horizon", horizon)
+    flat = pi.reshape(-1, mdp.n_states, mdp.n_actions)
+    if H is None:
+        V, m, solver = _stationary(mdp, flat, tol)
+        Q = np.where(mdp.actions, mdp.r + mdp.discount * mdp.expect(V), V[..., None])
+    else:
+        V, Q, m = _truncated(mdp, flat, H)
+        solver = None
+    lead = pi.shape[:-2]
+    return PolicyEvaluation(
+        mdp,
+        pi,
+        H,
+        V.reshape(lead + V.shape[1:]),
+        Q.reshape(lead + Q.shape[1:]),
+        m.reshape(lead + m.shape[1:]),
+        solver,
+    )
+
+
+def check_policy(mdp: FiniteMDP, pi: np.ndarray) -> np.ndarray:
+    """``pi`` as a float64 array [..., S, A] of action probabilities, or a clear error."""
+    pi = np.asarray(pi)
+    if pi.dtype.kind not in "iuf":
+        raise TypeError(f"pi must hold real numbers, got dtype {pi.dtype}")
+    shape = (mdp.n_states, mdp.n_actions)
+    if pi.shape[-2:] != shape:
+        raise ValueError(
+            f"pi must have shape [..., S, A] = [..., {shape[0]}, {shape[1]}], got {list(pi.shape)}"
+        )
+    pi = pi.astype(np.float64, copy=False)
+    if not np.isfinite(pi).all() or (pi < 0).any():
+        raise ValueError("pi must hold finite non-negative probabilities, got a negative or non-finite entry")
+    off = np.abs(pi.sum(-1) - 1)
+    if off.max() > 1e-8:
+        where = tuple(int(i) for i in np.unravel_index(np.argmax(off), off.shape))
+        raise ValueError(f"rows of pi must sum to one, row {list(where)} sums to {pi.sum(-1)[where]:.10g}")
+    if (pi * ~mdp.actions).any():
+        where = tuple(int(i) for i in np.argwhere(pi * ~mdp.actions)[0])
+        raise ValueError(
+            f"pi must give forbidden actions probability zero, got pi{list(where)} = {pi[where]:.6g}"
+        )
+    return pi
+
+
+def expected_return(mdp: FiniteMDP, pi: np.ndarray, horizon: int | None = None) -> np.ndarray:
+    r""":math:`J(\pi)=\rho^\top V^\pi` [...] of policies [..., S, A]."""
+    return evaluate(mdp, pi, horizon).J
+
+
+def _stationary(mdp: FiniteMDP, pi: np.ndarray, tol: float) -> tuple[np.ndarray, np.ndarray, Resolvent]:
+    solver = resolvent(mdp, pi, tol)
+    V = solver.solve((pi * mdp.r).sum(-1)[:, None, :])
+    m = solver.solve_transposed(np.broadcast_to(mdp.start, (len(pi), 1, mdp.n_states)))
+    return V, m, solver
+
+
+def _truncated(mdp: FiniteMDP, pi: np.ndarray, H: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    B, S, A = pi.shape
+    V, Q, m = np.empty((B, H, S)), np.empty((B, H, S, A)), np.empty((B, H, S))
+    after, mass = np.zeros((B, S)), np.broadcast_to(mdp.start, (B, S))
+    for h in range(H - 1, -1, -1):
+        Q[:, h] = mdp.r + mdp.discount * mdp.expect(after)
+        after = V[:, h] = (pi * Q[:, h]).sum(-1)
+    for h in range(H):
+        m[:, h] = mass
+        mass = mdp.discount * mdp.push(mass[..., None] * pi)
+    Q = np.where(mdp.actions, Q, V[..., None])
+    return V, Q, m
