@@ -24,7 +24,7 @@ import numpy as np
 
 from pgtheory.mdp import validate
 from pgtheory.mdp.finite import FiniteMDP
-from pgtheory.mdp.resolvent import Resolvent, resolvent
+from pgtheory.mdp.resolvent import Resolvent, resolvent, values_and_visits
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,16 @@ class PolicyEvaluation:
     V_slices: np.ndarray  # [..., T, S]
     Q_slices: np.ndarray  # [..., T, S, A]
     m_slices: np.ndarray  # [..., T, S], discounted visits at each time
-    resolvent: Resolvent | None
+    tol: float
+    solver: Resolvent | None = None
+
+    @cached_property
+    def resolvent(self) -> Resolvent:
+        """Solves with I - gamma P^pi for the policies flattened to [B, S, A] (infinite horizon)."""
+        if self.solver is not None:
+            return self.solver
+        flat = self.pi.reshape(-1, self.mdp.n_states, self.mdp.n_actions)
+        return resolvent(self.mdp, np.ascontiguousarray(flat), self.tol)
 
     @property
     def V(self) -> np.ndarray:
@@ -118,25 +127,24 @@ def evaluate(
     TypeError, ValueError
         If ``pi`` is not a stochastic policy of this MDP, or ``horizon`` is not a positive integer.
     """
-    pi = check_policy(mdp, pi)
     H = mdp.horizon if horizon is None else validate.positive_integer("horizon", horizon)
-    flat = pi.reshape(-1, mdp.n_states, mdp.n_actions)
+    return evaluate_unchecked(mdp, check_policy(mdp, pi), H, tol)
+
+
+def evaluate_unchecked(mdp: FiniteMDP, pi: np.ndarray, H: int | None, tol: float) -> PolicyEvaluation:
+    """``evaluate`` for policies known to be valid (those a policy class has just computed)."""
+    flat = np.ascontiguousarray(pi.reshape(-1, mdp.n_states, mdp.n_actions))
+    solver = None
     if H is None:
-        V, m, solver = _stationary(mdp, flat, tol)
-        Q = np.where(mdp.actions, mdp.r + mdp.discount * mdp.expect(V), V[..., None])
+        V, m, solver = values_and_visits(mdp, flat, tol)
+        V, m = V[:, None], m[:, None]
+        Q = mdp.r + mdp.discount * mdp.expect(V)
     else:
         V, Q, m = _truncated(mdp, flat, H)
-        solver = None
-    lead = pi.shape[:-2]
-    return PolicyEvaluation(
-        mdp,
-        pi,
-        H,
-        V.reshape(lead + V.shape[1:]),
-        Q.reshape(lead + Q.shape[1:]),
-        m.reshape(lead + m.shape[1:]),
-        solver,
-    )
+    if not mdp.actions.all():
+        Q = np.where(mdp.actions, Q, V[..., None])
+    V, Q, m = (x.reshape(pi.shape[:-2] + x.shape[1:]) for x in (V, Q, m))
+    return PolicyEvaluation(mdp, pi, H, V, Q, m, tol, solver)
 
 
 def check_policy(mdp: FiniteMDP, pi: np.ndarray) -> np.ndarray:
@@ -169,13 +177,6 @@ def expected_return(mdp: FiniteMDP, pi: np.ndarray, horizon: int | None = None) 
     return evaluate(mdp, pi, horizon).J
 
 
-def _stationary(mdp: FiniteMDP, pi: np.ndarray, tol: float) -> tuple[np.ndarray, np.ndarray, Resolvent]:
-    solver = resolvent(mdp, pi, tol)
-    V = solver.solve((pi * mdp.r).sum(-1)[:, None, :])
-    m = solver.solve_transposed(np.broadcast_to(mdp.start, (len(pi), 1, mdp.n_states)))
-    return V, m, solver
-
-
 def _truncated(mdp: FiniteMDP, pi: np.ndarray, H: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     B, S, A = pi.shape
     V, Q, m = np.empty((B, H, S)), np.empty((B, H, S, A)), np.empty((B, H, S))
@@ -186,5 +187,4 @@ def _truncated(mdp: FiniteMDP, pi: np.ndarray, H: int) -> tuple[np.ndarray, np.n
     for h in range(H):
         m[:, h] = mass
         mass = mdp.discount * mdp.push(mass[..., None] * pi)
-    Q = np.where(mdp.actions, Q, V[..., None])
     return V, Q, m

@@ -8,6 +8,7 @@ States :math:`s\in\{0,\dots,S-1\}`, actions :math:`a\in\{0,\dots,A-1\}`, transit
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -161,6 +162,11 @@ class FiniteMDP:
         """Transitions as a matrix [S*A, S], dense or CSR, whichever is stored."""
         return self._pairs
 
+    @cached_property
+    def backward(self) -> np.ndarray:
+        """Dense transitions seen from the successor, [S', A, S], as the compiled solver reads them."""
+        return np.ascontiguousarray(self.P.transpose(2, 1, 0))
+
     @property
     def r_max(self) -> float:
         """Largest absolute expected reward, the theory's :math:`r_{max}`."""
@@ -200,7 +206,8 @@ class FiniteMDP:
         if not self.is_sparse:
             return np.einsum("sa,sat->st", pi, self.P), (pi * self.r).sum(-1)
         indptr = np.arange(n + 1) * k
-        mix = sparse.csr_array((np.ascontiguousarray(pi).ravel(), np.arange(n * k), indptr), shape=(n, n * k))
+        # A copy: dropping the zeros below would otherwise rewrite the caller's policy.
+        mix = sparse.csr_array((np.array(pi).ravel(), np.arange(n * k), indptr), shape=(n, n * k))
         mix.eliminate_zeros()
         return sparse.csr_array(mix @ self._pairs), (pi * self.r).sum(-1)
 

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from pgtheory.mdp.finite import FiniteMDP
+from pgtheory.mdp.threads import over_batch
 
 COMPILED_UP_TO = 96  # states: below, our batched LU beats LAPACK called in a loop
 FACTORISE_UP_TO = 2000  # states: above, sparse factors may fill in to S^2 numbers
@@ -30,9 +31,14 @@ class Resolvent(Protocol):
         """x with (I - gamma P^pi)^T x = b; b [B, k, S] -> [B, k, S]."""
 
 
+def compiled(mdp: FiniteMDP) -> bool:
+    """Whether the MDP is dense and small enough for the compiled batched solver."""
+    return not mdp.is_sparse and mdp.n_states <= COMPILED_UP_TO
+
+
 def resolvent(mdp: FiniteMDP, pi: np.ndarray, tol: float = 1e-12) -> Resolvent:
     """The resolvent of the policies pi [B, S, A]; ``tol`` is the relative accuracy asked of Krylov."""
-    if not mdp.is_sparse and mdp.n_states <= COMPILED_UP_TO:
+    if compiled(mdp):
         return CompiledLU(mdp, pi)
     chains = [mdp.induced(one)[0] for one in pi]
     if not mdp.is_sparse:
@@ -43,19 +49,44 @@ def resolvent(mdp: FiniteMDP, pi: np.ndarray, tol: float = 1e-12) -> Resolvent:
 
 
 class CompiledLU:
-    """Batched LU of small dense systems, in parallel over the batch."""
+    """Batched LU of small dense systems, compiled and threaded over the batch."""
 
     def __init__(self, mdp: FiniteMDP, pi: np.ndarray) -> None:
-        from pgtheory.mdp import kernels
+        from pgtheory.mdp.kernels import factor_range
 
-        self._solve = kernels.solve_batch
-        self._LU = kernels.factor_batch(mdp.P, np.ascontiguousarray(pi), mdp.discount)
+        B, S, _ = pi.shape
+        self._LU = np.empty((B, S, S))
+        over_batch(factor_range, B, S**3, mdp.backward, pi, mdp.discount, self._LU)
 
     def solve(self, b: np.ndarray) -> np.ndarray:
-        return self._solve(self._LU, np.ascontiguousarray(b), False)
+        return self._both(b, False)
 
     def solve_transposed(self, b: np.ndarray) -> np.ndarray:
-        return self._solve(self._LU, np.ascontiguousarray(b), True)
+        return self._both(b, True)
+
+    def _both(self, b: np.ndarray, transposed: bool) -> np.ndarray:
+        from pgtheory.mdp.kernels import solve_range
+
+        x = np.array(b, order="C")
+        over_batch(solve_range, len(x), 2.0 * x[0].size * x.shape[-1], self._LU, x, transposed)
+        return x
+
+
+def values_and_visits(
+    mdp: FiniteMDP, pi: np.ndarray, tol: float
+) -> tuple[np.ndarray, np.ndarray, Resolvent | None]:
+    """V [B, S] and discounted visits m [B, S] of policies [B, S, A], and the resolvent if one was built."""
+    if compiled(mdp):
+        from pgtheory.mdp.kernels import stationary_range
+
+        V, m = np.empty((2, *pi.shape[:2]))
+        work = float(mdp.n_states) ** 3
+        over_batch(stationary_range, len(pi), work, mdp.backward, mdp.r, mdp.start, pi, mdp.discount, V, m)
+        return V, m, None
+    solver = resolvent(mdp, pi, tol)
+    V = solver.solve((pi * mdp.r).sum(-1)[:, None, :])
+    m = solver.solve_transposed(np.broadcast_to(mdp.start, (len(pi), 1, mdp.n_states)))
+    return V[:, 0], m[:, 0], solver
 
 
 class DenseLU:

@@ -35,7 +35,6 @@ def differentiate(evaluation: PolicyEvaluation, dpi: np.ndarray) -> Tangent:
 
 def _stationary(ev: PolicyEvaluation, dpi: np.ndarray) -> Tangent:
     mdp, solver = ev.mdp, ev.resolvent
-    assert solver is not None
     dV = solver.solve((dpi * ev.Q[:, None]).sum(-1))
     dm = solver.solve_transposed(mdp.discount * mdp.push(ev.m_slices[:, :, :, None] * dpi))
     dQ = np.where(mdp.actions, mdp.discount * mdp.expect(dV), dV[..., None])

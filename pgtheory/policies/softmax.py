@@ -51,9 +51,12 @@ class LinearSoftmax(ABC):
 
     def probabilities(self, theta: np.ndarray) -> np.ndarray:
         r""":math:`\pi_\theta` [..., S, A] of parameters [..., dim]."""
-        x = np.where(self.actions, self.logits(self.check(theta)), -np.inf)
-        p = np.exp(x - x.max(-1, keepdims=True))
-        return p / p.sum(-1, keepdims=True)
+        from pgtheory.mdp.kernels import softmax_rows
+
+        x = np.ascontiguousarray(self.logits(self.check(theta)))
+        pi = np.empty_like(x)
+        softmax_rows(x.reshape(-1, x.shape[-1]), self.actions, pi.reshape(-1, x.shape[-1]))
+        return pi
 
     # -- derivatives of log pi --------------------------------------------------------------------------
 

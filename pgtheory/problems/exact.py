@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from pgtheory.mdp import validate
-from pgtheory.mdp.evaluation import PolicyEvaluation, evaluate
+from pgtheory.mdp.evaluation import PolicyEvaluation, evaluate_unchecked
 from pgtheory.mdp.finite import FiniteMDP
 from pgtheory.mdp.planning import solve
 from pgtheory.mdp.sensitivity import differentiate
@@ -87,7 +87,7 @@ class ExactProblem:
 
     def evaluation(self, theta: Any) -> PolicyEvaluation:
         """V, Q, A, occupancies and J of the policies theta [..., dim]."""
-        return evaluate(self.mdp, self.policy.probabilities(theta), self.horizon, tol=self._tol)
+        return evaluate_unchecked(self.mdp, self.policy.probabilities(theta), self.horizon, self._tol)
 
     def value(self, theta: Any) -> np.ndarray:
         """J [...] of parameters [..., dim]."""
