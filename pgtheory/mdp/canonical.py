@@ -48,12 +48,10 @@ def expected_rewards(rewards: Any, pairs: Any, permitted: np.ndarray) -> tuple[n
             raise ValueError(
                 f"rewards must have shape {list(pairs.shape)} like sparse P, got {list(rewards.shape)}"
             )
-        per_step = sparse.csr_array(rewards, dtype=np.float64, copy=True)
-        if not np.isfinite(per_step.data).all():
-            raise ValueError("rewards must be finite, got a NaN or infinite entry")
+        per_step = validate.csr("rewards", rewards)
         r = np.asarray(per_step.multiply(pairs).sum(axis=1)).reshape(n_states, n_actions)
         return np.where(permitted, r, 0.0), per_step
-    if np.ndim(rewards) == 3:
+    if rewards.ndim == 3:
         per_step = validate.real_array("rewards", rewards, (n_states, n_actions, n_states), "[S, A, S]")
         if sparse.issparse(pairs):
             per_step = sparse.csr_array(pairs.sign().multiply(per_step.reshape(pairs.shape)))

@@ -83,9 +83,10 @@ class FiniteMDP:
         horizon = None if horizon is None else validate.positive_integer("horizon", horizon)
         discount = validate.discount_factor(discount, horizon)
         tolerance = validate.ROW_SUM_TOLERANCE.get(getattr(P, "dtype", None), 1e-8)
+        rewards = rewards if sparse.issparse(rewards) else validate.numbers("rewards", rewards)
         if sparse.issparse(P):
-            n_actions = validate.n_actions_of(P, rewards)
-            pairs, n_states = validate.sparse_pairs(P), P.shape[1]
+            pairs = validate.csr("P", P)
+            n_states, n_actions = P.shape[1], validate.n_actions_of(P, rewards)
         else:
             array = validate.real_array("P", P, (None, None, None), "[S, A, S]")
             if array.size == 0:

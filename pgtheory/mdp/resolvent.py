@@ -18,7 +18,7 @@ from pgtheory.mdp.finite import FiniteMDP
 from pgtheory.mdp.threads import over_batch
 
 COMPILED_UP_TO = 96  # states: below, our batched LU beats LAPACK called in a loop
-FACTORISE_UP_TO = 2000  # states: above, sparse factors may fill in to S^2 numbers
+FACTORISE_UP_TO = 2e8  # operations of a banded factorisation: above, fill-in makes Krylov cheaper
 
 
 class Resolvent(Protocol):
@@ -40,12 +40,29 @@ def resolvent(mdp: FiniteMDP, pi: np.ndarray, tol: float = 1e-12) -> Resolvent:
     """The resolvent of the policies pi [B, S, A]; ``tol`` is the relative accuracy asked of Krylov."""
     if compiled(mdp):
         return CompiledLU(mdp, pi)
-    chains = [mdp.induced(one)[0] for one in pi]
-    if not mdp.is_sparse:
-        return DenseLU(chains, mdp.discount)
-    if mdp.n_states <= FACTORISE_UP_TO:
-        return SparseLU(chains, mdp.discount)
-    return Krylov(chains, mdp.discount, tol)
+    return chain_resolvent([mdp.induced(one)[0] for one in pi], mdp.discount, tol)
+
+
+def chain_resolvent(chains: list[Any], gamma: float, tol: float = 1e-12) -> Resolvent:
+    """The resolvent of Markov chains [S, S]: direct if dense, small or nearly banded, else Krylov."""
+    if not sparse.issparse(chains[0]):
+        return DenseLU(chains, gamma)
+    if all(_factorisation_work(P) <= FACTORISE_UP_TO for P in chains):
+        return SparseLU(chains, gamma)
+    return Krylov(chains, gamma, tol)
+
+
+def _factorisation_work(P: Any) -> float:
+    """Operations to factor a sparse chain as a band matrix: S times its squared bandwidth after reordering."""
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+    n = P.shape[0]
+    if n**3 <= FACTORISE_UP_TO:
+        return float(n) ** 3
+    place = np.empty(n, int)
+    place[reverse_cuthill_mckee(P)] = np.arange(n)
+    P = P.tocoo()
+    return n * float(np.abs(place[P.row] - place[P.col]).max()) ** 2
 
 
 class CompiledLU:

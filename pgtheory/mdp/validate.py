@@ -1,12 +1,28 @@
-"""What the door of ``FiniteMDP`` checks: every array is refused with its name, what it held, and the fix."""
+"""Checks at public doors: an argument is refused with its name, what it held, and what was expected."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
-ROW_SUM_TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float16): 1e-2}
+
+def rectangular(name: str, value: Any) -> np.ndarray:
+    """``value`` as an array, or an error that names it: a ragged list, or a masked array with missing entries."""
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} must have no masked entries; fill them before passing it")
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array, got a ragged one ({error})") from None
+
+
+def numbers(name: str, value: Any) -> np.ndarray:
+    """``value`` as a rectangular array of real numbers, of any shape and possibly not finite."""
+    array = rectangular(name, value)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    return array
 
 
 def real_array(name: str, value: Any, shape: Sequence[int | None], axes: str) -> np.ndarray:
@@ -19,12 +35,7 @@ def real_array(name: str, value: Any, shape: Sequence[int | None], axes: str) ->
     ValueError
         If the shape differs or an entry is not finite.
     """
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be a rectangular array {axes}, got a ragged one ({error})") from None
-    if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    array = numbers(name, value)
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape)):
         want = ", ".join("any" if n is None else str(n) for n in shape)
         raise ValueError(f"{name} must have shape {axes} = [{want}], got {list(array.shape)}")
@@ -38,7 +49,7 @@ def real_array(name: str, value: Any, shape: Sequence[int | None], axes: str) ->
 
 def boolean_array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     """``value`` as a fresh boolean array of exactly this shape (0/1 integers are accepted)."""
-    array = np.asarray(value)
+    array = rectangular(name, value)
     if array.dtype.kind in "iu" and np.isin(array, (0, 1)).all():
         array = array.astype(bool)
     if array.dtype != np.bool_:
@@ -90,85 +101,3 @@ def distribution(name: str, value: Any, size: int) -> np.ndarray:
     return vector / total
 
 
-def n_actions_of(P: Any, rewards: Any) -> int:
-    """The number of actions that a sparse transition matrix [S·A, S] implies."""
-    rows, states = P.shape
-    if states == 0 or rows == 0:
-        raise ValueError("P must have at least one state and one action, got an empty state set")
-    if rows % states:
-        raise ValueError(
-            f"sparse P must have shape [S*A, S], got {list(P.shape)}: {rows} is no multiple of {states}"
-        )
-    actions = rows // states
-    shape: tuple[int, ...] = () if sparse.issparse(rewards) else np.shape(rewards)
-    if len(shape) >= 2 and shape[1] != actions:
-        raise ValueError(
-            f"rewards must have shape [S, A] = [{states}, {actions}] to match sparse P {list(P.shape)}, "
-            f"got {list(shape)}"
-        )
-    return actions
-
-
-def sparse_pairs(P: Any) -> sparse.csr_array:
-    """A fresh canonical CSR array [S·A, S] of float64 (duplicates summed, columns sorted)."""
-    if P.dtype.kind not in "iuf":
-        raise TypeError(f"P must hold real numbers, got dtype {P.dtype}")
-    P = P if P.format in ("csr", "coo") else P.tocoo()
-    columns = P.indices if P.format == "csr" else P.col
-    if len(columns) and (columns.min() < 0 or columns.max() >= P.shape[1]):
-        bad = columns.max() if columns.max() >= P.shape[1] else columns.min()
-        raise ValueError(
-            f"P points to state {bad}, but there are only {P.shape[1]} states (0..{P.shape[1] - 1})"
-        )
-    pairs = sparse.csr_array(P, dtype=np.float64, copy=True)
-    try:
-        pairs.check_format(full_check=True)
-    except ValueError as error:
-        raise ValueError(f"P is not a valid CSR array: {error}") from None
-    pairs.sum_duplicates()
-    finite = np.isfinite(pairs.data)
-    if not finite.all():
-        row = _row_of(pairs, int(np.argmin(finite)))
-        raise ValueError(
-            f"P must be finite, got {pairs.data[np.argmin(finite)]} in row {row} (state-action pair)"
-        )
-    return pairs
-
-
-def rows_sum_to_one(pairs: Any, needed: np.ndarray, tolerance: float) -> Any:
-    """Check non-negativity and row sums of the needed pairs [S, A]; return rows normalised to rounding.
-
-    Raises
-    ------
-    ValueError
-        Naming the worst row as (state, action), its sum, and by how much it misses one.
-    """
-    n_actions = needed.shape[1]
-    data = pairs.data if sparse.issparse(pairs) else pairs
-    if data.size and data.min() < 0:
-        flat = int(np.argmin(data))
-        row = _row_of(pairs, flat) if sparse.issparse(pairs) else flat // pairs.shape[1]
-        s, a = divmod(row, n_actions)
-        raise ValueError(f"P must be non-negative, got {data.min():.6g} in row (state {s}, action {a})")
-    sums = np.asarray(pairs.sum(axis=1)).ravel()
-    off = np.where(needed.ravel(), np.abs(sums - 1.0), 0.0)
-    worst = int(np.argmax(off))
-    if off[worst] > tolerance:
-        s, a = divmod(worst, n_actions)
-        others = int((off > tolerance).sum()) - 1
-        more = f"; {others} more rows are off" if others else ""
-        raise ValueError(
-            f"rows of P must sum to one: row (state {s}, action {a}) sums to {sums[worst]:.10g}, "
-            f"off by {sums[worst] - 1.0:+.3g}{more}"
-        )
-    if off[worst] > 4 * np.finfo(float).eps:
-        scale = np.where(needed.ravel(), 1.0 / np.where(sums > 0, sums, 1.0), 1.0)
-        if sparse.issparse(pairs):
-            pairs.data *= np.repeat(scale, np.diff(pairs.indptr))
-        else:
-            pairs *= scale[:, None]
-    return pairs
-
-
-def _row_of(pairs: sparse.csr_array, position: int) -> int:
-    return int(np.searchsorted(pairs.indptr, position, side="right") - 1)

@@ -46,7 +46,7 @@ def paths(ax: Any, problem: ExactProblem, named: Mapping[str, np.ndarray], reach
             ax.plot(xy[:, run, 0], xy[:, run, 1], color=f"C{i + 1}", lw=1.6, label=label)
             ax.plot(*xy[0, run], "o", color="white", mec="black", ms=4, zorder=3)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    ax.legend(loc="lower left", framealpha=0.9)
+    ax.legend(loc="lower left", frameon=True, framealpha=0.9)
 
 
 def polytope(ax: Any, mdp: FiniteMDP, *, n: int = 3000, seed: int = 0) -> dict[str, np.ndarray]:

@@ -59,7 +59,7 @@ def gradient_errors(rng: np.random.Generator, horizon: bool) -> dict[str, float]
     _, by_enumeration = routes.enumeration(tiny, theta)
     return {
         "autodiff": relative(closed, by_autodiff),
-        "finite differences": relative(closed @ v, slope, np.linalg.norm(closed) * np.linalg.norm(v)),
+        "finite_differences": relative(closed @ v, slope, np.linalg.norm(closed) * np.linalg.norm(v)),
         "enumeration": relative(tiny.gradient(theta), by_enumeration),
     }
 
@@ -73,8 +73,8 @@ def hvp_errors(rng: np.random.Generator, horizon: bool) -> dict[str, float]:
     scale = np.linalg.norm(H) * np.linalg.norm(v)
     return {
         "autodiff": relative(closed, H @ v, scale),
-        "finite differences": relative(closed, routes.finite_difference(problem.gradient, theta, v), scale),
-        "own Hessian": relative(closed, problem.hessian(theta) @ v, scale),
+        "finite_differences": relative(closed, routes.finite_difference(problem.gradient, theta, v), scale),
+        "own_hessian": relative(closed, problem.hessian(theta) @ v, scale),
     }
 
 

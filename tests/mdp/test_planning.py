@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 import pgtheory as pg
 from pgtheory.mdp import METHODS, backward_induction
 from pgtheory.mdp.planning.bellman import Bellman
 from pgtheory.mdp.planning.certificate import certify
+from pgtheory.mdp.resolvent import Krylov, SparseLU, chain_resolvent
 from pgtheory.problems.agreement import random_mdp
 
 seeds = st.integers(0, 2**32 - 1)
@@ -83,7 +85,7 @@ def test_backward_induction_is_the_best_time_dependent_policy(seed):
 
 def test_long_horizon_tends_to_the_discounted_solution():
     mdp = pg.make("dirichlet")
-    assert backward_induction(mdp, 400).J == pytest.approx(pg.solve(mdp, tol=1e-12).J, abs=1e-11)
+    assert pytest.approx(pg.solve(mdp, tol=1e-12).J, abs=1e-11) == backward_induction(mdp, 400).J
 
 
 def test_spec_of_the_tabular_instance():
@@ -96,13 +98,15 @@ def test_spec_of_the_tabular_instance():
 
 def test_textbook_values():
     # Cliff walking: 13 steps; windy gridworld: 15 steps (Sutton & Barto, Ex. 6.6 and 6.5)
-    assert pg.solve(pg.make("cliff", discount=0.9)).J == pytest.approx(-(1 - 0.9**13) / 0.1, abs=1e-7)
-    assert pg.solve(pg.make("windy-gridworld", discount=0.9)).J == pytest.approx(-(1 - 0.9**15) / 0.1, abs=1e-7)
+    assert pytest.approx(-(1 - 0.9**13) / 0.1, abs=1e-7) == pg.solve(pg.make("cliff", discount=0.9)).J
+    assert (
+        pytest.approx(-(1 - 0.9**15) / 0.1, abs=1e-7) == pg.solve(pg.make("windy-gridworld", discount=0.9)).J
+    )
     # A lock of n positions opens after n right actions
-    assert pg.solve(pg.make("combination-lock", length=7, discount=0.9)).J == pytest.approx(0.9**6, abs=1e-8)
+    assert pytest.approx(0.9**6, abs=1e-8) == pg.solve(pg.make("combination-lock", length=7, discount=0.9)).J
     # Chain without slip: walk on for ever, 10 a step from the far end
     chain = pg.solve(pg.make("chain", slip=0.0, discount=0.95))
-    assert chain.J == pytest.approx(10 * 0.95**4 / 0.05, abs=1e-6)
+    assert pytest.approx(10 * 0.95**4 / 0.05, abs=1e-6) == chain.J
 
 
 def test_two_state_optimum_in_rational_arithmetic():
@@ -113,7 +117,9 @@ def test_two_state_optimum_in_rational_arithmetic():
     d, e, f = -g / 2, 1 - g / 2, Fraction(1)
     det = a * e - b * d
     V0, V1 = (c * e - b * f) / det, (a * f - c * d) / det
-    np.testing.assert_allclose(pg.solve(pg.make("two-state"), tol=1e-12).V, [float(V0), float(V1)], rtol=1e-12)
+    np.testing.assert_allclose(
+        pg.solve(pg.make("two-state"), tol=1e-12).V, [float(V0), float(V1)], rtol=1e-12
+    )
 
 
 def test_unreachable_tolerance_is_reported_not_hidden():
@@ -137,7 +143,7 @@ def test_large_sparse_evaluation_is_certified_and_never_densified():
     assert ev.value_error < 1e-8
     assert ev.visits_error < 1e-9
     assert ev.distribution.sum() == pytest.approx(1.0, abs=1e-12)
-    assert ev.J == pytest.approx((ev.visits[:, None] * pi * mdp.r).sum(), abs=1e-9)
+    assert pytest.approx((ev.visits[:, None] * pi * mdp.r).sum(), abs=1e-9) == ev.J
     small = mdp.replace(discount=0.5)
     V = np.zeros(mdp.n_states)
     for _ in range(60):
@@ -145,13 +151,21 @@ def test_large_sparse_evaluation_is_certified_and_never_densified():
     np.testing.assert_allclose(pg.mdp.evaluate(small, pi).V, V, atol=1e-10)
 
 
-def test_krylov_falls_back_to_sweeps_on_a_long_chain():
-    """A deterministic ring is the hard case for BiCGSTAB; the answer is still certified."""
+@pytest.mark.parametrize("kind", ["direct", "Krylov"])
+def test_both_sparse_solvers_on_a_ring_with_a_known_answer(kind):
+    """A deterministic ring is hard for BiCGSTAB, which then falls back to sweeps; the answer is certified."""
     n = 3000
-    mdp = pg.FiniteMDP.from_successors(
-        ((np.arange(n) + 1) % n)[:, None, None], np.ones((n, 1, 1)), np.eye(n)[:, :1], 0.9
-    )
-    ev = pg.mdp.evaluate(mdp, np.ones((n, 1)))
+    ring = sparse.csr_array((np.ones(n), (np.arange(n), (np.arange(n) + 1) % n)))
+    solver = SparseLU([ring], 0.9) if kind == "direct" else Krylov([ring], 0.9, 1e-12)
     steps = (-np.arange(n)) % n
-    np.testing.assert_allclose(ev.V, 0.9**steps / (1 - 0.9**n), atol=1e-10)
-    assert ev.value_error < 1e-9
+    np.testing.assert_allclose(solver.solve(np.eye(n)[None, :1])[0, 0], 0.9**steps / (1 - 0.9**n), atol=1e-11)
+    back = solver.solve_transposed(np.eye(n)[None, :1])[0, 0]
+    np.testing.assert_allclose(back, 0.9 ** np.arange(n) / (1 - 0.9**n), atol=1e-11)
+
+
+def test_sparse_chains_are_factorised_only_where_that_is_cheap():
+    n = 3000
+    ring = sparse.csr_array((np.ones(n), (np.arange(n), (np.arange(n) + 1) % n)))
+    jumps = pg.make("garnet", n_states=n).induced(np.full((n, 4), 0.25))[0]
+    assert isinstance(chain_resolvent([ring], 0.9), SparseLU)
+    assert isinstance(chain_resolvent([jumps], 0.9), Krylov)

@@ -9,6 +9,7 @@ from pgtheory.mdp.finite import FiniteMDP
 from pgtheory.mdp.instances.registry import instance
 
 MOVES = np.array([[-1, 0], [0, 1], [1, 0], [0, -1]])  # up, right, down, left
+DENSE_UP_TO = 200  # cells
 ROOMS = (
     "S..#....",
     "...#....",
@@ -63,26 +64,34 @@ def gridworld(
     grid = np.full(cells.shape, -1)
     grid[cells != "#"] = np.arange((cells != "#").sum())
     n = int(grid.max()) + 1
-    P, r, terminal = np.zeros((n, 4, n)), np.zeros((n, 4)), np.zeros(n, bool)
+    turns, chances = (0, 1, -1), np.array([1 - slip, slip / 2, slip / 2])
+    successors = np.empty((n, 4, 3), int)
+    earned = np.zeros((n, 4, 3))
+    terminal = np.isin(cells[grid >= 0], list(rewards))
     for (i, j), s in np.ndenumerate(grid):
-        if s < 0:
-            continue
-        terminal[s] = cells[i, j] in rewards
         for a in range(4):
-            for turn, p in ((0, 1 - slip), (1, slip / 2), (-1, slip / 2)):
-                if terminal[s]:
-                    P[s, a, s] += p
+            for k, turn in enumerate(turns):
+                if s < 0:
                     continue
-                di, dj = MOVES[(a + turn) % 4]
-                x, y = _move(grid, i, j, di, dj)
-                x, y = _drift(grid, x, y, int(push[j]))
-                P[s, a, grid[x, y]] += p
-                r[s, a] += p * (step_reward + rewards.get(cells[x, y], 0.0))
+                x, y = (i, j) if terminal[s] else _move(grid, i, j, *MOVES[(a + turn) % 4])
+                x, y = (x, y) if terminal[s] else _drift(grid, x, y, int(push[j]))
+                successors[s, a, k] = grid[x, y]
+                earned[s, a, k] = 0.0 if terminal[s] else step_reward + rewards.get(cells[x, y], 0.0)
     starts = grid[cells == "S"]
     if len(starts) == 0:
         raise ValueError("layout must mark at least one start cell with 'S', got none")
     start = np.bincount(starts, minlength=n) / len(starts)
-    return FiniteMDP(P, r, discount, start, terminal=terminal, name="gridworld", grid=grid)
+    mdp = FiniteMDP.from_successors(
+        successors,
+        np.broadcast_to(chances, successors.shape),
+        earned @ chances,
+        discount,
+        start,
+        terminal=terminal,
+        name="gridworld",
+        grid=grid,
+    )
+    return mdp if n > DENSE_UP_TO else mdp.to_dense()
 
 
 @instance
@@ -103,7 +112,7 @@ def cliff(length: int = 12, height: int = 4, discount: float = 0.99) -> FiniteMD
         validate.positive_integer("height", height, 2),
     )
     layout = ["." * columns] * (rows - 1) + ["S" + "#" * (columns - 2) + "G"]
-    mdp = gridworld(layout, slip=0.0, step_reward=-1.0, exits={"G": 0.0}, discount=discount)
+    mdp = gridworld(layout, slip=0.0, step_reward=-1.0, exits={"G": 0.0}, discount=discount).to_dense()
     P, r, grid = mdp.P.copy(), mdp.r.copy(), mdp.grid
     assert grid is not None
     start = int(grid[rows - 1, 0])

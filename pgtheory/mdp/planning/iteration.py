@@ -4,7 +4,7 @@ import numpy as np
 
 from pgtheory.mdp.planning.bellman import Bellman
 from pgtheory.mdp.planning.certificate import Solution, certify, gap
-from pgtheory.mdp.resolvent import FACTORISE_UP_TO, Krylov, Resolvent, resolvent
+from pgtheory.mdp.resolvent import chain_resolvent
 
 SWEEPS = 100  # most evaluation backups between two improvements of modified policy iteration
 SHRINK = 0.1  # evaluation stops once the span of its change is this fraction of the improvement's
@@ -49,11 +49,8 @@ def policy_iteration(bellman: Bellman, tol: float, most: int) -> Solution:
     _, policy, _, _ = bellman.improve(np.zeros(mdp.n_states))
     while len(history) < most:
         chosen = np.arange(mdp.n_states), policy
-        if mdp.is_sparse and mdp.n_states > FACTORISE_UP_TO:
-            rows = mdp.pairs[chosen[0] * mdp.n_actions + policy]
-            solver: Resolvent = Krylov([rows], mdp.discount, 1e-13)
-        else:
-            solver = resolvent(mdp, np.eye(mdp.n_actions)[policy][None])
+        rows = mdp.pairs[chosen[0] * mdp.n_actions + policy]
+        solver = chain_resolvent([rows], mdp.discount, 1e-13)
         V = solver.solve(mdp.r[chosen][None, None])[0, 0]
         _, greedy, low, high = bellman.improve(V)
         history.append(gap(bellman, V, low, high) / 2)
