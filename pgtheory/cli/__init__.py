@@ -1,0 +1,1 @@
+"""The command line: reproduce every figure, read the ledger of claims, list what there is."""
