@@ -12,6 +12,8 @@ from pgtheory.mdp.kernels import span
 
 FAST = {"contract", "reassoc", "nsz"}
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+STRIDE = np.uint64(0xD1342543DE82EF95)  # between the keys of a seed's trajectories
+LANES = 8  # trajectories advanced side by side
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -30,53 +32,61 @@ def unit(x):
 
 @numba.njit(cache=True, nogil=True)
 def sample_range(
-    lo,
-    hi,
-    keys,
-    pi,
-    start_keep,
-    start_other,
-    indptr,
-    successor,
-    gain,
-    keep,
-    other,
-    terminal,
-    s_out,
-    a_out,
-    r_out,
-    lengths,
+    lo, hi, keys, pi, start_keep, start_other, indptr, keep, after, gain, terminal, s_out, a_out, r_out, lengths
 ):
-    """Trajectories of the policies pi [seeds, S, A]; fills states, actions, rewards and lengths [seeds, n]."""
+    """Trajectories of the policies pi [seeds, S, A]; fills states, actions, rewards and lengths [seeds, n].
+
+    Entry i of a row's alias table leads to ``after[i, 0]`` and pays ``gain[i, 0]`` with probability ``keep[i]``,
+    else to ``after[i, 1]`` for ``gain[i, 1]``: no branch, which the processor would guess wrong.
+
+    A trajectory is a chain of look-ups that wait for each other, so a few are advanced side by side: the
+    processor overlaps their waits.
+    """
     n, H = s_out.shape[1], s_out.shape[2]
     n_states, n_actions = pi.shape[1], pi.shape[2]
     last = n_actions - 1
-    cumulative = np.empty((n_states, n_actions))
-    for b in range(lo, hi):
+    cumulative = np.empty((hi - lo, n_states, n_actions))
+    for b in range(hi - lo):
         for s in range(n_states):
             total = 0.0
             for a in range(n_actions):
-                total += pi[b, s, a]
-                cumulative[s, a] = total
-        for i in range(n):
-            x = mix(keys[b] + np.uint64(i) * np.uint64(0xD1342543DE82EF95))
-            x += GOLDEN
-            s = draw(unit(x), start_keep, start_other, np.uint64(0), np.uint64(n_states))
-            t = np.uint64(0)
-            while t < np.uint64(H) and not terminal[s]:
-                x += GOLDEN
-                u = unit(x) * cumulative[s, last]
+                total += pi[lo + b, s, a]
+                cumulative[b, s, a] = total
+    word, state = np.empty(LANES, np.uint64), np.empty(LANES, np.uint64)
+    seed, trajectory = np.empty(LANES, np.uint64), np.empty(LANES, np.uint64)
+    ends = np.empty(LANES, np.int64)
+    count = (hi - lo) * n
+    for first in range(0, count, LANES):
+        lanes = min(LANES, count - first)
+        for lane in range(lanes):
+            b, i = (first + lane) // n, (first + lane) % n
+            seed[lane], trajectory[lane] = b, i
+            word[lane] = mix(keys[lo + b] + np.uint64(i) * STRIDE) + GOLDEN
+            state[lane] = draw(unit(word[lane]), start_keep, start_other, np.uint64(0), np.uint64(n_states))
+            ends[lane] = 0 if terminal[state[lane]] else H
+        for time in range(H):
+            t = np.uint64(time)
+            for lane in range(lanes):
+                if time >= ends[lane]:
+                    continue
+                b, s = seed[lane], state[lane]
+                u = unit(word[lane] + GOLDEN) * cumulative[b, s, last]
+                word[lane] += GOLDEN + GOLDEN
                 a = np.uint64(0)
                 for k in range(last):
-                    a += np.uint64(u >= cumulative[s, k])
+                    a += np.uint64(u >= cumulative[b, s, k])
                 row = s * np.uint64(n_actions) + a
-                first = np.uint64(indptr[row])
-                x += GOLDEN
-                j = first + draw(unit(x), keep, other, first, np.uint64(indptr[row + np.uint64(1)]) - first)
-                s_out[b, i, t], a_out[b, i, t], r_out[b, i, t] = s, a, gain[j]
-                s = np.uint64(successor[j])
-                t += np.uint64(1)
-            lengths[b, i] = t
+                low = np.uint64(indptr[row])
+                x = unit(word[lane]) * np.float64(np.uint64(indptr[row + np.uint64(1)]) - low)
+                entry = low + np.uint64(x)
+                alias = np.uint64(x - np.uint64(x) >= keep[entry])
+                at, i = b + np.uint64(lo), trajectory[lane]
+                s_out[at, i, t], a_out[at, i, t], r_out[at, i, t] = s, a, gain[entry, alias]
+                state[lane] = np.uint64(after[entry, alias])
+                if terminal[state[lane]]:
+                    ends[lane] = time + 1
+        for lane in range(lanes):
+            lengths[np.uint64(lo) + seed[lane], trajectory[lane]] = ends[lane]
 
 
 @numba.njit(cache=True, nogil=True)

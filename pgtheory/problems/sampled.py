@@ -48,6 +48,7 @@ class SampledProblem:
         self.horizon: int = self.exact.horizon
         self.mdp, self.policy = mdp, self.exact.policy
         self._sampler = Sampler(mdp)
+        self._memo: tuple[np.ndarray, np.ndarray] | None = None
 
     def __repr__(self) -> str:
         return f"SampledProblem({self.mdp!r}, {self.policy!r}, horizon={self.horizon})"
@@ -81,7 +82,7 @@ class SampledProblem:
             raise ValueError(
                 f"theta must have shape [seeds, dim] = [{len(rng)}, {self.dim}], got {list(theta.shape)}"
             )
-        pi = self.policy.probabilities(theta)
+        pi = self._probabilities(theta)
         return self._sampler.sample(pi, rng.keys(), validate.positive_integer("n", n), self.horizon)
 
     def gradient(
@@ -102,7 +103,7 @@ class SampledProblem:
             Subtract from :math:`\Psi_t` its mean over the seed's other trajectories at the same t: it does
             not depend on the trajectory, so the mean stays :math:`\nabla J_H`. Needs two trajectories.
         """
-        pi = self.policy.probabilities(theta)
+        pi = self._probabilities(theta)
         rewards = tau.rewards if weights is None else _weighted(tau.rewards, weights)
         if baseline:
             return self.policy.score_sum(pi, self._table(tau, _leave_one_out(self._psi(rewards))))
@@ -118,7 +119,7 @@ class SampledProblem:
         r"""Mean of :math:`B(\tau_i,\theta)v` [seeds, dim] along v [seeds, dim], averaged trajectory by trajectory."""
         from pgtheory.mdp.sampling_kernels import curvature_tables_range
 
-        pi = self.policy.probabilities(theta)
+        pi = self._probabilities(theta)
         with_score, plain = np.empty(pi.shape), np.empty(pi.shape)
         self._over(
             curvature_tables_range,
@@ -151,7 +152,7 @@ class SampledProblem:
 
     def score(self, theta: np.ndarray, tau: Trajectories) -> np.ndarray:
         r"""Mean over each seed's trajectories of :math:`u=\sum_t\nabla\log\pi_\theta(a_t|s_t)` [seeds, dim]."""
-        pi = self.policy.probabilities(theta)
+        pi = self._probabilities(theta)
         return self.policy.score_sum(pi, self._table(tau, np.ones(tau.rewards.shape)))
 
     def fisher(self, theta: np.ndarray, tau: Trajectories) -> np.ndarray:
@@ -159,12 +160,20 @@ class SampledProblem:
 
         Mean of :math:`\gamma^t\nabla\log\pi\nabla\log\pi^\top` over decisions, with the discounts normalised to sum to one.
         """
-        pi = self.policy.probabilities(theta)
+        pi = self._probabilities(theta)
         discounts = np.broadcast_to(self._discounts / self._discounts.sum(), tau.rewards.shape)
         d = self._table(tau, discounts).sum(-1)
         return self.policy.fisher(pi, d)
 
     # -- inside ---------------------------------------------------------------------------------------------
+
+    def _probabilities(self, theta: np.ndarray) -> np.ndarray:
+        """The policies of theta; those of the last call are kept, since sampling and scoring ask for the same."""
+        if self._memo is not None and np.array_equal(self._memo[0], theta):
+            return self._memo[1]
+        pi = self.policy.probabilities(theta)
+        self._memo = np.array(theta), pi
+        return pi
 
     @cached_property
     def _discounts(self) -> np.ndarray:
