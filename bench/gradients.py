@@ -22,7 +22,9 @@ def timed(call):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--states", type=int, default=50)
     parser.add_argument("--actions", type=int, default=5)
     parser.add_argument("--batch", type=int, default=256)
@@ -48,7 +50,11 @@ def main() -> None:
 
     gap = np.abs(loop() - problem.gradient(theta)).max()
     problem.hvp(theta, v)
-    runs = {"torch loop": loop, "gradient": lambda: problem.gradient(theta), "hvp": lambda: problem.hvp(theta, v)}
+    runs = {
+        "torch loop": loop,
+        "gradient": lambda: problem.gradient(theta),
+        "hvp": lambda: problem.hvp(theta, v),
+    }
     seconds = {name: [] for name in runs}
     for _ in range(options.repeats):
         for name, run in runs.items():

@@ -162,7 +162,9 @@ def child(what, *arguments, cores=1):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=64)
     parser.add_argument("--horizon", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=7)
@@ -180,7 +182,9 @@ def main():
     print(f"S={S} A={A} H={options.horizon} seeds={options.seeds}: sampled gradients, transitions a second")
     print(f"pgtheory, one core   {one / 1e6:7.2f} M/s")
     (big, _), (two, _) = child("ours", *size, 16), child("ours", *size, 16, cores=2)
-    print(f"  16 a seed at once  {big / 1e6:7.2f} M/s; on two cores {two / 1e6:.2f} M/s, {two / big:.2f}x one")
+    print(
+        f"  16 a seed at once  {big / 1e6:7.2f} M/s; on two cores {two / 1e6:.2f} M/s, {two / big:.2f}x one"
+    )
     for name in ("lockstep", "jax"):
         rate = child(name, *size)
         text = f"{rate[0] / 1e6:7.2f} M/s   ours {one / rate[0]:.1f}x" if rate else "not installed"
@@ -190,7 +194,9 @@ def main():
     print(f"N-HARPG, 64 seeds x 100000 iterations x H=60 (5 states), two cores: {seconds:.1f} s")
     for dim in (10**5, 10**6, 10**7):
         peak, features = child("memory", dim)
-        print(f"log-linear, dim {dim:.0e}: peak {peak / 1e9:.2f} GB, of which before the run {features / 1e9:.2f} GB")
+        print(
+            f"log-linear, dim {dim:.0e}: peak {peak / 1e9:.2f} GB, of which before the run {features / 1e9:.2f} GB"
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Size: a million states in under 2 GB, and policy evaluation at 100 000 states without densifying.
 
-    python bench/size.py
+python bench/size.py
 """
 
 import resource
