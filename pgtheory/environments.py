@@ -24,6 +24,8 @@ SHIPPED = (
 
 def environment_id(name: str) -> str:
     """``"river-swim"`` -> ``"pgtheory/RiverSwim-v0"``."""
+    if not isinstance(name, str) or not all(word.isalnum() for word in name.split("-")):
+        raise ValueError(f"name must be words joined by dashes such as 'river-swim', got {name!r}")
     return f"pgtheory/{''.join(word.capitalize() for word in name.split('-'))}-v0"
 
 

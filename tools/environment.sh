@@ -88,7 +88,7 @@ extras=${extras# }
 rm -f "$stamp" "$log"
 echo "Installing the packages into $folder; the first time takes some minutes" >&2
 [[ -t 1 ]] && bar=on || bar=off
-"$folder/bin/python" -m pip install --quiet --progress-bar "$bar" --no-input \
+"$folder/bin/python" -m pip install --quiet --quiet --progress-bar "$bar" --no-input \
     --disable-pip-version-check --log "$log" -c constraints.txt -e ".${extras:+[${extras// /,}]}" || explain_pip_failure
 echo "$key $extras" >"$stamp.new"
 mv "$stamp.new" "$stamp"

@@ -37,6 +37,12 @@ class Estimate:
     level: float
     diverged: int = 0
 
+    def __str__(self) -> str:
+        if np.ndim(self.value):
+            return repr(self)
+        lost = f", {self.diverged} diverged" if self.diverged else ""
+        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.level:.0%}, n = {self.n}{lost})"
+
 
 def bootstrap(
     samples: tuple[np.ndarray, ...],

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from pgtheory.mdp import validate
+from pgtheory.mdp import transitions, validate
 
 
 def close_terminal_states(pairs: Any, ended: np.ndarray, permitted: np.ndarray) -> Any:
@@ -48,7 +48,7 @@ def expected_rewards(rewards: Any, pairs: Any, permitted: np.ndarray) -> tuple[n
             raise ValueError(
                 f"rewards must have shape {list(pairs.shape)} like sparse P, got {list(rewards.shape)}"
             )
-        per_step = validate.csr("rewards", rewards)
+        per_step = transitions.csr("rewards", rewards)
         r = np.asarray(per_step.multiply(pairs).sum(axis=1)).reshape(n_states, n_actions)
         return np.where(permitted, r, 0.0), per_step
     if rewards.ndim == 3:
@@ -61,6 +61,16 @@ def expected_rewards(rewards: Any, pairs: Any, permitted: np.ndarray) -> tuple[n
         return np.where(permitted, r, 0.0), per_step
     r = validate.real_array("rewards", rewards, (n_states, n_actions), "[S, A]")
     return np.where(permitted, r, 0.0), None
+
+
+def refuse_overflow(r: np.ndarray, discount: float, horizon: int | None) -> None:
+    """Refuse rewards whose sums over an episode leave the range of floating-point numbers."""
+    decisions = 1.0 / (1.0 - discount) if discount < 1.0 else float(horizon or 1)
+    largest = float(np.abs(r).max())
+    if 4.0 * largest * decisions == np.inf:
+        raise ValueError(
+            f"rewards must be small enough for values to stay finite, got {largest:.3g} over {decisions:.3g} decisions"
+        )
 
 
 def freeze(*arrays: Any) -> None:

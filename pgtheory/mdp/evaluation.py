@@ -94,7 +94,7 @@ class PolicyEvaluation:
             return 0.0
         V = self.V
         residual = (self.pi * self.Q).sum(-1) - V
-        rounding = 4 * np.finfo(float).eps * (self.mdp.r_max + np.abs(V).max())
+        rounding = self._rounding(0) * (self.mdp.r_max + np.abs(V).max())
         return float((np.abs(residual).max() + rounding) / (1 - self.mdp.discount))
 
     @cached_property
@@ -104,7 +104,17 @@ class PolicyEvaluation:
             return 0.0
         m, gamma = self.visits, self.mdp.discount
         residual = self.mdp.start + gamma * self.mdp.push(m[..., None] * self.pi) - m
-        return float((np.abs(residual).sum(-1).max() + 4 * np.finfo(float).eps) / (1 - gamma))
+        rounding = self._rounding(1) * (1 + 2 * m.sum(-1).max())
+        return float((np.abs(residual).sum(-1).max() + rounding) / (1 - gamma))
+
+    def _rounding(self, axis: int) -> float:
+        """Relative rounding error of one product with P: by rows (``axis`` 0: P V) or columns (1: m P)."""
+        P, (S, A) = self.mdp.pairs, self.mdp.r.shape
+        if not self.mdp.is_sparse:
+            terms = S * A if axis else S
+        else:
+            terms = int((np.bincount(P.indices, minlength=1) if axis else np.diff(P.indptr)).max())
+        return (terms + A + 4) * np.finfo(float).eps
 
 
 def evaluate(
@@ -127,8 +137,9 @@ def evaluate(
     TypeError, ValueError
         If ``pi`` is not a stochastic policy of this MDP, or ``horizon`` is not a positive integer.
     """
+    validate.instance_of("mdp", mdp, FiniteMDP)
     H = mdp.horizon if horizon is None else validate.positive_integer("horizon", horizon)
-    return evaluate_unchecked(mdp, check_policy(mdp, pi), H, tol)
+    return evaluate_unchecked(mdp, check_policy(mdp, pi), H, validate.positive("tol", tol))
 
 
 def evaluate_unchecked(mdp: FiniteMDP, pi: np.ndarray, H: int | None, tol: float) -> PolicyEvaluation:
@@ -148,16 +159,8 @@ def evaluate_unchecked(mdp: FiniteMDP, pi: np.ndarray, H: int | None, tol: float
 
 
 def check_policy(mdp: FiniteMDP, pi: np.ndarray) -> np.ndarray:
-    """``pi`` as a float64 array [..., S, A] of action probabilities, or a clear error."""
-    pi = np.asarray(pi)
-    if pi.dtype.kind not in "iuf":
-        raise TypeError(f"pi must hold real numbers, got dtype {pi.dtype}")
-    shape = (mdp.n_states, mdp.n_actions)
-    if pi.shape[-2:] != shape:
-        raise ValueError(
-            f"pi must have shape [..., S, A] = [..., {shape[0]}, {shape[1]}], got {list(pi.shape)}"
-        )
-    pi = pi.astype(np.float64, copy=False)
+    """``pi`` as a fresh float64 array [..., S, A] of action probabilities, or a clear error."""
+    pi = validate.trailing("pi", pi, mdp.r.shape, "[..., S, A]").astype(np.float64)
     if not np.isfinite(pi).all() or (pi < 0).any():
         raise ValueError("pi must hold finite non-negative probabilities, got a negative or non-finite entry")
     off = np.abs(pi.sum(-1) - 1)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from pgtheory.mdp import canonical, validate
+from pgtheory.mdp import canonical, transitions, validate
 
 
 class FiniteMDP:
@@ -82,21 +82,8 @@ class FiniteMDP:
     ) -> None:
         horizon = None if horizon is None else validate.positive_integer("horizon", horizon)
         discount = validate.discount_factor(discount, horizon)
-        tolerance = validate.ROW_SUM_TOLERANCE.get(getattr(P, "dtype", None), 1e-8)
         rewards = rewards if sparse.issparse(rewards) else validate.numbers("rewards", rewards)
-        if sparse.issparse(P):
-            pairs = validate.csr("P", P)
-            n_states, n_actions = P.shape[1], validate.n_actions_of(P, rewards)
-        else:
-            array = validate.real_array("P", P, (None, None, None), "[S, A, S]")
-            if array.size == 0:
-                raise ValueError("P must have at least one state and one action, got an empty state set")
-            n_states, n_actions = array.shape[:2]
-            if array.shape[2] != n_states:
-                raise ValueError(
-                    f"P must have shape [S, A, S], got {list(array.shape)}: first and last differ"
-                )
-            pairs = array.reshape(n_states * n_actions, n_states)
+        pairs, n_states, n_actions = transitions.pairs_of(P, rewards)
 
         ended = (
             np.zeros(n_states, bool)
@@ -120,8 +107,9 @@ class FiniteMDP:
 
         pairs = canonical.close_terminal_states(pairs, ended, permitted)
         permitted[ended] = True
-        pairs = validate.rows_sum_to_one(pairs, permitted, tolerance)
+        pairs = transitions.rows_sum_to_one(pairs, permitted, transitions.row_sum_tolerance(P))
         r, transition_rewards = canonical.expected_rewards(rewards, pairs, permitted)
+        canonical.refuse_overflow(r, discount, horizon)
         if (r[ended] != 0).any():
             s = int(np.flatnonzero((r != 0).any(axis=1) & ended)[0])
             raise ValueError(
@@ -138,7 +126,9 @@ class FiniteMDP:
         self.discount, self.start, self.horizon = discount, rho, horizon
         self.terminal, self.actions = ended, permitted
         self.name = str(name)
-        self.grid = None if grid is None else np.array(grid, dtype=np.int64)
+        self.grid = None
+        if grid is not None:
+            self.grid = validate.indices("grid", grid, (None, None), "[rows, columns]", -1, n_states - 1)
         canonical.freeze(self._pairs, self.P, r, transition_rewards, rho, ended, permitted, self.grid)
 
     # -- shape ------------------------------------------------------------------------------------------
@@ -186,12 +176,14 @@ class FiniteMDP:
 
     def expect(self, V: np.ndarray) -> np.ndarray:
         r"""Expected next value :math:`(PV)(s,a)=\sum_{s'}P(s'|s,a)V(s')`; V [..., S] -> [..., S, A]."""
+        V = validate.trailing("V", V, (self.n_states,), "[..., S]")
         flat = V.reshape(-1, self.n_states)
         out = (self._pairs @ flat.T).T if self.is_sparse else flat @ self._pairs.T
         return np.ascontiguousarray(out).reshape(*V.shape[:-1], self.n_states, self.n_actions)
 
     def push(self, w: np.ndarray) -> np.ndarray:
         r"""Next-state mass :math:`\sum_{s,a}w(s,a)P(\cdot|s,a)`; w [..., S, A] -> [..., S]."""
+        w = validate.trailing("w", w, self.r.shape, "[..., S, A]")
         flat = w.reshape(-1, self.n_states * self.n_actions)
         out = (self._pairs.T @ flat.T).T if self.is_sparse else flat @ self._pairs
         return np.ascontiguousarray(out).reshape(*w.shape[:-2], self.n_states)
@@ -258,12 +250,14 @@ class FiniteMDP:
 
         Repeated successors are added up. ``options`` are those of the constructor.
         """
-        successors = np.asarray(successors)
+        successors = validate.rectangular("successors", successors)
         if successors.ndim != 3 or successors.dtype.kind not in "iu":
             raise ValueError(
                 f"successors must be an integer array [S, A, k], got {successors.dtype} {list(successors.shape)}"
             )
         p = validate.real_array("probabilities", probabilities, successors.shape, "[S, A, k]")
+        if (p < 0).any():
+            raise ValueError(f"probabilities must be non-negative, got {p.min():.6g}")
         n, a, k = successors.shape
         if successors.size and not 0 <= successors.min() <= successors.max() < n:
             bad = int(successors.max() if successors.max() >= n else successors.min())

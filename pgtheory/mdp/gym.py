@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium import spaces
 from scipy import sparse
 
+from pgtheory.mdp import validate
 from pgtheory.mdp.finite import FiniteMDP
 from pgtheory.mdp.instances.registry import make
 
@@ -42,15 +43,21 @@ def from_gymnasium(
         env = gymnasium.make(env, **options)
     elif options:
         raise TypeError(f"options {sorted(options)} are for environments made from an id, got an environment")
+    validate.instance_of("env", env, gymnasium.Env)
     base = env.unwrapped
     table = getattr(base, "P", None)
-    if not isinstance(table, dict) or not isinstance(env.observation_space, spaces.Discrete):
+    states, actions = env.observation_space, env.action_space
+    if (
+        not isinstance(table, dict)
+        or not isinstance(states, spaces.Discrete)
+        or not isinstance(actions, spaces.Discrete)
+    ):
         raise ValueError(f"env must publish a transition table P[s][a] over discrete states, {env} does not")
-    n, k = int(env.observation_space.n), int(env.action_space.n)  # type: ignore[attr-defined]
-    steps = [(s, a, *step) for s in range(n) for a in range(k) for step in table[s][a]]
-    s, a, p, t, r, done = (np.array(column) for column in zip(*steps))
-    done = done.astype(bool)
-    start = np.asarray(getattr(base, "initial_state_distrib"), dtype=np.float64)  # noqa: B009
+    n, k = int(states.n), int(actions.n)
+    s, a, p, t, r, done = _columns(table, n, k)
+    start = validate.distribution(
+        "env's initial_state_distrib", getattr(base, "initial_state_distrib", None), n
+    )
 
     live = _reachable(s, t, done, start)[s]
     ends = np.zeros(n, bool)
@@ -107,6 +114,7 @@ class FiniteMDPEnv(gymnasium.Env):
             mdp = make(mdp, **parameters)
         elif parameters:
             raise TypeError(f"parameters {sorted(parameters)} are for named instances, got an MDP")
+        validate.instance_of("mdp", mdp, FiniteMDP)
         self.mdp, self.render_mode = mdp, render_mode
         self.observation_space = spaces.Discrete(mdp.n_states)
         self.action_space = spaces.Discrete(mdp.n_actions)
@@ -165,6 +173,20 @@ class FiniteMDPEnv(gymnasium.Env):
         if self.mdp.actions.all():
             return {}
         return {"action_mask": self.mdp.actions[self._state].astype(np.int8)}
+
+
+def _columns(table: dict[int, Any], n: int, k: int) -> tuple[np.ndarray, ...]:
+    """State, action, probability, successor, reward and done of every listed transition."""
+    try:
+        steps = [(s, a, p, t, r, done) for s in range(n) for a in range(k) for p, t, r, done in table[s][a]]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"env must publish P[s][a] = [(probability, next state, reward, done), ...] for each of its {n} "
+            f"states and {k} actions, got a table that does not ({error!r})"
+        ) from None
+    s, a, p, t, r, done = (np.array(column) for column in zip(*steps))
+    successors = validate.indices("next states of env", t, (None,), "[transitions]", 0, n - 1)
+    return s, a, p, successors, r, done.astype(bool)
 
 
 def _reachable(s: np.ndarray, t: np.ndarray, done: np.ndarray, start: np.ndarray) -> np.ndarray:

@@ -3,9 +3,18 @@
 import numba
 import numpy as np
 
-# Unsigned indices spare the compiled code Python's wrap-around check (1.7x on CSR backups).
 # Re-association lets dot products vectorise; NaN and infinity keep their meaning.
 FAST = {"contract", "reassoc", "nsz"}
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def span(start, stop):
+    """range(start, stop) over unsigned integers.
+
+    Signed ones carry Python's wrap-around check, which keeps the compiler from vectorising: with it the
+    factorisation below takes twice and a CSR backup 1.7 times as long.
+    """
+    return range(np.uint64(start), np.uint64(stop))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -19,7 +28,7 @@ def improve_csr(indptr, indices, data, r, allowed, gamma, V, out, policy):
             if allowed[s, a]:
                 row = s * n_actions + a
                 total = 0.0
-                for i in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+                for i in span(indptr[row], indptr[row + 1]):
                     total += data[i] * V[np.uint64(indices[i])]
                 q = r[s, a] + gamma * total
                 if q > best:
@@ -39,7 +48,7 @@ def sweep_csr(indptr, indices, data, r, gamma, policy, V, out):
     for s in range(n_states):
         row = s * n_actions + policy[s]
         total = 0.0
-        for i in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+        for i in span(indptr[row], indptr[row + 1]):
             total += data[i] * V[np.uint64(indices[i])]
         out[s] = r[s, policy[s]] + gamma * total
         change = out[s] - V[s]
@@ -47,9 +56,9 @@ def sweep_csr(indptr, indices, data, r, gamma, policy, V, out):
     return low, high
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
-def softmax_rows(x, allowed, out):
-    """Softmax of logits x [N, A] over the allowed actions [S, A] of row i mod S; others get zero."""
+@numba.njit(cache=True, nogil=True)
+def shift_rows(x, allowed, out):
+    """out = logits x [N, A] minus the largest allowed one of their row; -inf where not allowed [S, A] (i mod S)."""
     n_states, n_actions = allowed.shape
     for i in range(x.shape[0]):
         s = i % n_states
@@ -57,12 +66,19 @@ def softmax_rows(x, allowed, out):
         for a in range(n_actions):
             if allowed[s, a] and x[i, a] > top:
                 top = x[i, a]
+        for a in range(n_actions):
+            out[i, a] = x[i, a] - top if allowed[s, a] else -np.inf
+
+
+@numba.njit(cache=True, nogil=True)
+def normalise_rows(x):
+    """Divide the rows of x [N, A] by their sums, in place."""
+    for i in range(x.shape[0]):
         total = 0.0
-        for a in range(n_actions):
-            out[i, a] = np.exp(x[i, a] - top) if allowed[s, a] else 0.0
-            total += out[i, a]
-        for a in range(n_actions):
-            out[i, a] /= total
+        for a in range(x.shape[1]):
+            total += x[i, a]
+        for a in range(x.shape[1]):
+            x[i, a] /= total
 
 
 # -- small dense systems ------------------------------------------------------------------------------------
@@ -103,12 +119,12 @@ def _factor(M):
         for p in range(k, end):
             cp = M[p]
             inverse = 1.0 / cp[p]
-            for i in range(p + 1, n):
+            for i in span(p + 1, n):
                 cp[i] *= inverse
             for q in range(p + 1, end):
                 cq = M[q]
                 f = cq[p]
-                for i in range(p + 1, n):
+                for i in span(p + 1, n):
                     cq[i] -= f * cp[i]
         if end < n:
             c0, c1, c2, c3 = M[k], M[k + 1], M[k + 2], M[k + 3]
@@ -121,7 +137,7 @@ def _factor(M):
                 u2 = c[k + 2] - l20 * u0 - l21 * u1
                 u3 = c[k + 3] - l30 * u0 - l31 * u1 - l32 * u2
                 c[k + 1], c[k + 2], c[k + 3] = u1, u2, u3
-                for i in range(end, n):
+                for i in span(end, n):
                     c[i] -= u0 * c0[i] + u1 * c1[i] + u2 * c2[i] + u3 * c3[i]
         k = end
 
@@ -132,13 +148,13 @@ def _solve(M, x):
     n = M.shape[0]
     for j in range(n):
         f, c = x[j], M[j]
-        for i in range(j + 1, n):
+        for i in span(j + 1, n):
             x[i] -= f * c[i]
     for j in range(n - 1, -1, -1):
         c = M[j]
         x[j] /= c[j]
         f = x[j]
-        for i in range(j):
+        for i in span(0, j):
             x[i] -= f * c[i]
 
 
@@ -149,13 +165,13 @@ def _solve_transposed(M, x):
     for j in range(n):
         c = M[j]
         total = 0.0
-        for i in range(j):
+        for i in span(0, j):
             total += c[i] * x[i]
         x[j] = (x[j] - total) / c[j]
     for j in range(n - 1, -1, -1):
         c = M[j]
         total = 0.0
-        for i in range(j + 1, n):
+        for i in span(j + 1, n):
             total += c[i] * x[i]
         x[j] -= total
 

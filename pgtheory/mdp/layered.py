@@ -8,6 +8,7 @@ from scipy import sparse
 
 from pgtheory.mdp import validate
 from pgtheory.mdp.finite import FiniteMDP
+from pgtheory.mdp.transitions import row_sum_tolerance, rows_sum_to_one
 
 
 def layered(
@@ -38,7 +39,9 @@ def layered(
         On the union of the layers plus one terminal state (the last), with ``horizon`` = H. States are
         numbered layer by layer, so a stationary policy on it is a time-dependent policy.
     """
-    r = [validate.real_array(f"rewards[{h}]", x, (None, None), "[S_h, A]") for h, x in enumerate(rewards)]
+    layers = validate.sequence("rewards", rewards, "arrays [S_h, A]")
+    r = [validate.real_array(f"rewards[{h}]", x, (None, None), "[S_h, A]") for h, x in enumerate(layers)]
+    transitions = validate.sequence("transitions", transitions, "arrays [S_h, A, S_h+1]")
     if not r:
         raise ValueError("rewards must hold at least one layer, got none")
     if len(transitions) != len(r) - 1:
@@ -50,6 +53,10 @@ def layered(
     n = int(first[-1]) + 1
     P, R = sparse.lil_array((n * A, n)), np.zeros((n, A))
     for h, reward in enumerate(r):
+        if reward.size == 0:
+            raise ValueError(
+                f"rewards[{h}] must have at least one state and action, got {list(reward.shape)}"
+            )
         if reward.shape[1] != A:
             raise ValueError(
                 f"rewards[{h}] must have {A} actions like the first layer, got {reward.shape[1]}"
@@ -59,9 +66,8 @@ def layered(
         if h == len(r) - 1:
             P[rows, n - 1] = 1.0
         else:
-            shape = (sizes[h], A, sizes[h + 1])
-            step = validate.real_array(f"transitions[{h}]", transitions[h], shape, "[S_h, A, S_h+1]")
-            P[rows, first[h + 1] : first[h + 2]] = step.reshape(-1, sizes[h + 1])
+            step = _step(f"transitions[{h}]", transitions[h], (sizes[h], A, sizes[h + 1]))
+            P[rows, first[h + 1] : first[h + 2]] = step
     rho = np.zeros(n)
     rho[: sizes[0]] = 1.0 / sizes[0] if start is None else validate.distribution("start", start, sizes[0])
     end = np.arange(n) == n - 1
@@ -76,6 +82,7 @@ def unroll(mdp: FiniteMDP, horizon: int | None = None) -> FiniteMDP:
     State ``h * S + s`` is state ``s`` at time ``h``. Action masks are not carried over, so an MDP with
     forbidden actions is refused.
     """
+    validate.instance_of("mdp", mdp, FiniteMDP)
     H = horizon if horizon is not None else mdp.horizon
     if H is None:
         raise ValueError("horizon must be given to unroll an infinite-horizon MDP, got None")
@@ -87,3 +94,9 @@ def unroll(mdp: FiniteMDP, horizon: int | None = None) -> FiniteMDP:
     steps = [P] * (validate.positive_integer("horizon", H) - 1)
     name = f"{mdp.name} unrolled".strip()
     return layered(steps, [mdp.r] * H, mdp.start, discount=mdp.discount, name=name)
+
+
+def _step(name: str, value: Any, shape: tuple[int, int, int]) -> np.ndarray:
+    """One layer's transitions as rows [S_h * A, S_h+1], checked under their own name."""
+    rows = validate.real_array(name, value, shape, "[S_h, A, S_h+1]").reshape(-1, shape[2])
+    return rows_sum_to_one(rows, np.ones(shape[:2], bool), row_sum_tolerance(value), name)

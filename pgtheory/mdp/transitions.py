@@ -5,11 +5,32 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-ROW_SUM_TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float16): 1e-2}
+from pgtheory.mdp import validate
+
+_TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float16): 1e-2}
 
 
-def n_actions_of(P: Any, rewards: Any) -> int:
-    """The number of actions that a sparse transition matrix [S·A, S] implies."""
+def row_sum_tolerance(P: Any) -> float:
+    """How far sums of rows may be from one: what rounding to the caller's precision can do."""
+    return _TOLERANCE.get(getattr(P, "dtype", None), 1e-8)
+
+
+def pairs_of(P: Any, rewards: Any) -> tuple[Any, int, int]:
+    """A fresh matrix [S*A, S], dense or CSR as ``P`` is, and the numbers of states and actions."""
+    if sparse.issparse(P):
+        pairs = csr("P", P)
+        return pairs, pairs.shape[1], _n_actions(pairs, rewards)
+    array = validate.real_array("P", P, (None, None, None), "[S, A, S]")
+    if array.size == 0:
+        raise ValueError("P must have at least one state and one action, got an empty state set")
+    n_states, n_actions, n_successors = array.shape
+    if n_successors != n_states:
+        raise ValueError(f"P must have shape [S, A, S], got {list(array.shape)}: first and last differ")
+    return array.reshape(n_states * n_actions, n_states), n_states, n_actions
+
+
+def _n_actions(P: Any, rewards: Any) -> int:
+    """The number of actions that a sparse transition matrix [S*A, S] implies."""
     rows, states = P.shape
     if states == 0 or rows == 0:
         raise ValueError("P must have at least one state and one action, got an empty state set")
@@ -67,7 +88,7 @@ def csr(name: str, value: Any) -> sparse.csr_array:
     return array
 
 
-def rows_sum_to_one(pairs: Any, needed: np.ndarray, tolerance: float = 1e-8, name: str = "P") -> Any:
+def rows_sum_to_one(pairs: Any, needed: np.ndarray, tolerance: float, name: str = "P") -> Any:
     """Check non-negativity and row sums of the needed pairs [S, A]; return rows normalised to rounding.
 
     Raises
@@ -82,7 +103,8 @@ def rows_sum_to_one(pairs: Any, needed: np.ndarray, tolerance: float = 1e-8, nam
         row = _row_of(pairs, flat) if sparse.issparse(pairs) else flat // pairs.shape[1]
         s, a = divmod(row, n_actions)
         raise ValueError(f"{name} must be non-negative, got {data.min():.6g} in row (state {s}, action {a})")
-    sums = np.asarray(pairs.sum(axis=1)).ravel()
+    with np.errstate(over="ignore"):
+        sums = np.asarray(pairs.sum(axis=1)).ravel()
     off = np.where(needed.ravel(), np.abs(sums - 1.0), 0.0)
     worst = int(np.argmax(off))
     if off[worst] > tolerance:

@@ -7,9 +7,25 @@ from typing import Any
 import numpy as np
 
 
+def instance_of(name: str, value: Any, kind: type) -> None:
+    """Refuse an object of another kind, such as an MDP's name where the MDP itself is expected."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}, got {value!r}")
+
+
+def sequence(name: str, value: Any, of: str) -> list[Any]:
+    """``value`` as a list; a string is not taken for a sequence of its letters."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a sequence of {of}, got {value!r}")
+    return list(value)
+
+
+# -- arrays ---------------------------------------------------------------------------------------------------
+
+
 def rectangular(name: str, value: Any) -> np.ndarray:
     """``value`` as an array, or an error that names it: a ragged list, or a masked array with missing entries."""
-    if np.ma.is_masked(value):
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(f"{name} must have no masked entries; fill them before passing it")
     try:
         return np.asarray(value)
@@ -47,6 +63,15 @@ def real_array(name: str, value: Any, shape: Sequence[int | None], axes: str) ->
     return array
 
 
+def trailing(name: str, value: Any, shape: tuple[int, ...], axes: str) -> np.ndarray:
+    """``value`` as an array of real numbers whose last axes have this shape, under any batch axes but empty ones."""
+    array = numbers(name, value)
+    if array.shape[-len(shape) :] != shape or array.size == 0:
+        want = ", ".join(map(str, ("...", *shape)))
+        raise ValueError(f"{name} must have shape {axes} = [{want}], got {list(array.shape)}")
+    return array
+
+
 def boolean_array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     """``value`` as a fresh boolean array of exactly this shape (0/1 integers are accepted)."""
     array = rectangular(name, value)
@@ -59,11 +84,74 @@ def boolean_array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     return array.copy()
 
 
+def distribution(name: str, value: Any, size: int) -> np.ndarray:
+    """``value`` as a probability vector [size]."""
+    vector = real_array(name, value, (size,), "[S]")
+    if (vector < 0).any():
+        i = int(np.argmin(vector))
+        raise ValueError(f"{name} must be non-negative, got {name}[{i}] = {vector[i]}")
+    total = vector.sum()
+    if abs(total - 1.0) > 1e-8:
+        raise ValueError(f"{name} must sum to one, sums to {total:.10g} (off by {total - 1.0:+.3g})")
+    return vector / total
+
+
+def indices(name: str, value: Any, shape: Sequence[int | None], axes: str, low: int, high: int) -> np.ndarray:
+    """``value`` as a fresh integer array of the given shape with entries low..high."""
+    array = real_array(name, value, shape, axes)
+    wrong = (array != np.rint(array)) | (array < low) | (array > high)
+    if wrong.any():
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"{name} must hold integers {low}..{high}, got {name}{list(where)} = {array[where]:g}"
+        )
+    return array.astype(np.int64)
+
+
+# -- scalars --------------------------------------------------------------------------------------------------
+
+
+def real(name: str, value: Any) -> float:
+    """``value`` as a float, possibly not finite."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
+def finite(name: str, value: Any) -> float:
+    """``value`` as a finite float."""
+    number = real(name, value)
+    if not np.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {number}")
+    return number
+
+
+def positive(name: str, value: Any) -> float:
+    """``value`` as a positive, finite float."""
+    number = real(name, value)
+    if not 0.0 < number < np.inf:
+        raise ValueError(f"{name} must be positive and finite, got {number}")
+    return number
+
+
+def non_negative(name: str, value: Any) -> float:
+    """``value`` as a non-negative, finite float."""
+    number = real(name, value)
+    if not 0.0 <= number < np.inf:
+        raise ValueError(f"{name} must be non-negative and finite, got {number}")
+    return number
+
+
+def flag(name: str, value: Any) -> bool:
+    """``value`` as a bool; a string such as "no" is not taken for true."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def discount_factor(value: Any, horizon: int | None) -> float:
     """The discount in [0, 1); 1 is allowed only under a finite horizon."""
-    if isinstance(value, bool | np.bool_) or not np.isscalar(value) or not np.isreal(value):
-        raise TypeError(f"discount must be a number, got {value!r}")
-    gamma = float(np.real(value))
+    gamma = real("discount", value)
     if horizon is not None and gamma == 1.0:
         return gamma
     if not 0.0 <= gamma < 1.0:
@@ -81,23 +169,17 @@ def positive_integer(name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
-def probability(name: str, value: Any) -> float:
-    """``value`` as a float in [0, 1]."""
-    number = float(value)
-    if not 0.0 <= number <= 1.0:
-        raise ValueError(f"{name} must be a probability in [0, 1], got {number}")
+def index(name: str, value: Any, size: int) -> int:
+    """``value`` as an int in 0..size-1."""
+    number = positive_integer(name, value, 0)
+    if number >= size:
+        raise ValueError(f"{name} must be in 0..{size - 1}, got {number}")
     return number
 
 
-def distribution(name: str, value: Any, size: int) -> np.ndarray:
-    """``value`` as a probability vector [size]."""
-    vector = real_array(name, value, (size,), "[S]")
-    if (vector < 0).any():
-        i = int(np.argmin(vector))
-        raise ValueError(f"{name} must be non-negative, got {name}[{i}] = {vector[i]}")
-    total = vector.sum()
-    if abs(total - 1.0) > 1e-8:
-        raise ValueError(f"{name} must sum to one, sums to {total:.10g} (off by {total - 1.0:+.3g})")
-    return vector / total
-
-
+def probability(name: str, value: Any) -> float:
+    """``value`` as a float in [0, 1]."""
+    number = real(name, value)
+    if not 0.0 <= number <= 1.0:
+        raise ValueError(f"{name} must be a probability in [0, 1], got {number}")
+    return number

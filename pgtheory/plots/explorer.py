@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from pgtheory.mdp import validate
 from pgtheory.mdp.finite import FiniteMDP
 from pgtheory.plots.landscape import landscape, paths, polytope
 from pgtheory.problems.exact import ExactProblem
@@ -15,6 +16,9 @@ def explore(mdp: FiniteMDP, *, interactive: bool = True) -> Any:
 
     Returns the widget, or with ``interactive=False`` (batch execution) the figure at its initial settings.
     """
+    validate.instance_of("mdp", mdp, FiniteMDP)
+    if (mdp.n_states, mdp.n_actions) != (2, 2) or not mdp.actions.all():
+        raise ValueError(f"mdp must have two states with two actions each to be explored, got {mdp!r}")
     if not interactive:
         return _picture(mdp, mdp.discount, float(mdp.start[0]), -2.0, 2.0)
     import ipywidgets
@@ -44,4 +48,5 @@ def _picture(mdp: FiniteMDP, discount: float, rho_0: float, x: float, y: float) 
         left.plot(*problem.evaluation(flow[:, 0]).V.T, color=f"C{i + 1}", lw=1.6)
     landscape(right, problem, points=61)
     paths(right, problem, flows)
+    plt.close(figure)  # it is returned: left open, a notebook would show it a second time
     return figure

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from pgtheory.mdp import validate
 from pgtheory.mdp.finite import FiniteMDP
 from pgtheory.mdp.instances.grids import MOVES
 
@@ -23,10 +24,15 @@ def gridworld(
     """
     import matplotlib.pyplot as plt
 
+    validate.instance_of("mdp", mdp, FiniteMDP)
     if mdp.grid is None:
         raise ValueError(f"mdp must have a grid to be drawn as one, {mdp!r} has none")
+    V = validate.real_array("V", V, (mdp.n_states,), "[S]")
+    moves = validate.indices("moves", moves, (mdp.n_actions, 2), "[A, 2]", -1, 1)
+    if policy is not None:
+        policy = validate.indices("policy", policy, (mdp.n_states,), "[S]", 0, mdp.n_actions - 1)
     shown = (mdp.grid >= 0) & ~mdp.terminal[mdp.grid]
-    cells = np.where(shown, np.asarray(V, float)[mdp.grid], np.nan)
+    cells = np.where(shown, V[mdp.grid], np.nan)
     image = ax.imshow(np.ma.masked_invalid(cells), cmap="viridis")
     ax.set_facecolor("0.25")
     ax.figure.colorbar(image, ax=ax, label=label, shrink=0.85)

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from pgtheory.mdp import validate
 from pgtheory.mdp.finite import FiniteMDP
+from pgtheory.policies import TabularSoftmax
 from pgtheory.problems.exact import ExactProblem
 from pgtheory.problems.landscape import plane, value_polytope
 
@@ -15,7 +17,9 @@ def logit_differences(problem: ExactProblem) -> np.ndarray:
 
     The softmax ignores the other two directions, so this slice shows the whole objective.
     """
-    if problem.dim != 4 or problem.mdp.n_states != 2:
+    validate.instance_of("problem", problem, ExactProblem)
+    tabular = isinstance(problem.policy, TabularSoftmax)
+    if not tabular or problem.policy.actions.shape != (2, 2):
         raise ValueError(f"problem must be tabular with two states and two actions, got {problem!r}")
     return np.array([[-0.5, 0.5, 0.0, 0.0], [0.0, 0.0, -0.5, 0.5]])
 
@@ -25,7 +29,8 @@ def landscape(
 ) -> dict[str, np.ndarray]:
     """Filled contours of J on a slice through zero; returns the numbers drawn (x, y and J [y, x])."""
     axes = logit_differences(problem) if axes is None else axes
-    x = np.linspace(-reach, reach, points)
+    reach = validate.positive("reach", reach)
+    x = np.linspace(-reach, reach, validate.positive_integer("points", points, 2))
     J = plane(problem, x, x, axes)
     drawn = ax.contourf(x, x, J, levels=24, cmap="viridis")
     ax.contour(x, x, J, levels=24, colors="white", linewidths=0.3, alpha=0.5)
@@ -38,7 +43,9 @@ def landscape(
 def paths(ax: Any, problem: ExactProblem, named: Mapping[str, np.ndarray], reach: float = 8.0) -> None:
     """Draw parameter paths [T, runs, dim] on the two-state slice, one colour a name, dots at the starts."""
     axes = logit_differences(problem)
+    validate.instance_of("named", named, Mapping)
     for i, (name, path) in enumerate(named.items()):
+        path = validate.real_array(f"named[{name!r}]", path, (None, None, 4), "[T, runs, dim]")
         # Differences of logits: each axis vector has squared length 1/2.
         xy = path @ axes.T * 2
         for run in range(xy.shape[1]):
@@ -51,9 +58,12 @@ def paths(ax: Any, problem: ExactProblem, named: Mapping[str, np.ndarray], reach
 
 def polytope(ax: Any, mdp: FiniteMDP, *, n: int = 3000, seed: int = 0) -> dict[str, np.ndarray]:
     """Values of random policies of a two-state MDP, and of its deterministic policies; returns both."""
+    validate.instance_of("mdp", mdp, FiniteMDP)
     if mdp.n_states != 2:
         raise ValueError(f"mdp must have two states to draw its value polytope, got {mdp.n_states}")
-    inside, corners = value_polytope(mdp, n, np.random.default_rng(seed))
+    inside, corners = value_polytope(
+        mdp, n, np.random.default_rng(validate.positive_integer("seed", seed, 0))
+    )
     ax.plot(*inside.T, ".", ms=2, alpha=0.4, color="C0", label="random policies", rasterized=True)
     ax.plot(*corners.T, "o", color="C1", mec="black", label="deterministic policies")
     ax.set(xlabel="$V(0)$", ylabel="$V(1)$")

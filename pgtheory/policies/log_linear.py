@@ -39,14 +39,32 @@ class LogLinear(LinearSoftmax):
         return f"LogLinear(S={S}, A={A}, dim={dim})"
 
     def logits(self, theta: np.ndarray) -> np.ndarray:
-        return (theta @ self._flat.T).reshape(*theta.shape[:-1], *self.actions.shape)
+        x = np.matmul(self._flat, theta[..., None])  # a product a row: the bits of one depend on no other
+        return x.reshape(*theta.shape[:-1], *self.actions.shape)
 
     def pullback(self, w: np.ndarray) -> np.ndarray:
-        return w.reshape(*w.shape[:-2], -1) @ self._flat
+        return np.matmul(w.reshape(*w.shape[:-2], 1, -1), self._flat)[..., 0, :]
 
     def fisher(self, pi: np.ndarray, d: np.ndarray) -> np.ndarray:
-        mean = np.einsum("...sa,sak->...sk", pi, self.features)
-        second = np.einsum(
-            "...sa,sai,saj->...ij", d[..., None] * pi, self.features, self.features, optimize=True
-        )
-        return second - np.einsum("...s,...si,...sj->...ij", d, mean, mean, optimize=True)
+        X = self._weighted_scores(pi, d)
+        return X.swapaxes(-1, -2) @ X
+
+    def compatible(self, pi: np.ndarray, d: np.ndarray, q: np.ndarray, damping: float = 0.0) -> np.ndarray:
+        r"""By the singular values of the scores, not of F: squared, the small ones would drown in rounding."""
+        X = self._weighted_scores(pi, d)
+        y = (np.sqrt(d[..., None] * pi) * np.where(self.actions, q, 0.0)).reshape(*X.shape[:-1], 1)
+        U, s, Vt = np.linalg.svd(X, full_matrices=False)
+        real = s > max(X.shape[-2:]) * np.finfo(float).eps * s[..., :1]
+        gain = np.divide(s, s**2 + damping, out=np.zeros_like(s), where=real)
+        return (Vt.swapaxes(-1, -2) @ (gain[..., None] * (U.swapaxes(-1, -2) @ y)))[..., 0]
+
+    def _weighted_scores(self, pi: np.ndarray, d: np.ndarray) -> np.ndarray:
+        r""":math:`\sqrt{d(s)\pi(a|s)}\,\nabla\log\pi(a|s)` as rows [..., S * A, dim].
+
+        Features count from those of the likeliest action, so nothing cancels as the policy becomes deterministic.
+        """
+        S, A, _ = self.features.shape
+        likeliest = self.features[np.arange(S), pi.argmax(-1)]
+        x = self.features - likeliest[..., None, :]
+        scores = x - np.einsum("...sa,...sak->...sk", pi, x)[..., None, :]
+        return (np.sqrt(d[..., None] * pi)[..., None] * scores).reshape(*pi.shape[:-2], S * A, self.dim)

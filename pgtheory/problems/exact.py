@@ -5,9 +5,11 @@ With visits :math:`m`, advantages :math:`A` and :math:`\ell_v(s,a)=\nabla\log\pi
 .. math::
    \nabla J&=\sum_{s,a}m(s)\,\pi(a|s)\,A(s,a)\,\nabla\log\pi(a|s),\\
    \nabla^2J\,v&=\sum_{s,a}\big[\dot m\,\pi A+m\,\pi\,\ell_vA+m\,\pi\dot A\big]\nabla\log\pi(a|s)
-                 +\sum_{s,a}m\,\pi A\,\nabla^2\log\pi(a|s)\,v,
+                 +\sum_{s,a}m\,\pi A\,\nabla^2\log\pi(a|s)\,v .
 
-dots being derivatives along v (``pgtheory.mdp.sensitivity``). Under a horizon the sums also run over time.
+The last sum is zero for every softmax with linear logits: :math:`\nabla^2\log\pi` does not depend on the
+action and :math:`\sum_a\pi A=0`. Dots are derivatives along v (``pgtheory.mdp.sensitivity``). Under a horizon
+the sums also run over time.
 Sources: policy gradient theorem (Sutton et al. 2000); Hessian as in arXiv:2302.01734 and its references.
 """
 
@@ -55,8 +57,10 @@ class ExactProblem:
         horizon: int | None = None,
         tol: float = 1e-12,
     ) -> None:
+        validate.instance_of("mdp", mdp, FiniteMDP)
         self.mdp = mdp
         self.policy = TabularSoftmax.on(mdp) if policy is None else policy
+        validate.instance_of("policy", self.policy, LinearSoftmax)
         if self.policy.actions.shape != mdp.actions.shape:
             raise ValueError(
                 f"policy must be over [S, A] = {list(mdp.actions.shape)}, got {list(self.policy.actions.shape)}"
@@ -67,7 +71,7 @@ class ExactProblem:
                 f"policy must not permit action {a} in state {s}: the MDP forbids it (pass actions=)"
             )
         self.horizon = mdp.horizon if horizon is None else validate.positive_integer("horizon", horizon)
-        self._tol = tol
+        self._tol = validate.positive("tol", tol)
 
     def __repr__(self) -> str:
         horizon = "" if self.horizon is None else f", horizon={self.horizon}"
@@ -102,7 +106,7 @@ class ExactProblem:
 
     def hvp(self, theta: Any, v: Any) -> np.ndarray:
         r""":math:`\nabla^2J(\theta)\,v` [..., dim] for directions v [..., dim], without forming the Hessian."""
-        theta, v = np.broadcast_arrays(self.policy.check(theta), self.policy.check(v))
+        theta, v = np.broadcast_arrays(*self._directed(theta, v))
         flat = theta.reshape(-1, self.dim)
         return self._second(self.evaluation(flat), v.reshape(-1, 1, self.dim)).reshape(theta.shape)
 
@@ -122,7 +126,7 @@ class ExactProblem:
         m, A = ev.m_slices[:, None, :, :, None], ev.A_slices[:, None]
         dA = tangent.Q - tangent.V[..., None]
         w = (tangent.m[..., None] * A + m * (ell[:, :, None] * A + dA)).sum(2)
-        return policy.score_sum(pi, pi * w) + policy.curvature_sum(pi, pi * (m * A).sum(2), v)
+        return policy.score_sum(pi, pi * w)
 
     # -- geometry ---------------------------------------------------------------------------------------
 
@@ -138,8 +142,9 @@ class ExactProblem:
 
     def fisher_vector(self, theta: Any, v: Any) -> np.ndarray:
         r""":math:`F_\rho(\theta)\,v` [..., dim] without forming the matrix."""
+        theta, v = self._directed(theta, v)
         ev = self.evaluation(theta)
-        ell = self.policy.directional(ev.pi, self.policy.check(v))
+        ell = self.policy.directional(ev.pi, v)
         return self.policy.score_sum(ev.pi, self._decisions(ev)[..., None] * ev.pi * ell)
 
     def natural_gradient(self, theta: Any, *, damping: float = 0.0) -> np.ndarray:
@@ -150,8 +155,7 @@ class ExactProblem:
         Computed as compatible weights, which stays accurate where :math:`\pi(a|s)` underflows; for tabular
         softmax it is the centred advantage over :math:`1-\gamma` (Kakade 2001).
         """
-        if not damping >= 0:
-            raise ValueError(f"damping must be non-negative, got {damping}")
+        damping = validate.non_negative("damping", damping)
         ev = self.evaluation(theta)
         d = self._decisions(ev)
         # nabla J = sum_s d(s) sum_a pi(a|s) q(s,a) score: the advantage, in units of the normalised d.
@@ -160,10 +164,22 @@ class ExactProblem:
         )
         return self.policy.compatible(ev.pi, d, q, damping)
 
+    def _directed(self, theta: Any, v: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Parameters and directions, checked, with batch axes that broadcast."""
+        theta, v = self.policy.check(theta), self.policy.check(v, "v")
+        try:
+            np.broadcast_shapes(theta.shape, v.shape)
+        except ValueError:
+            raise ValueError(
+                f"theta and v must have batch axes that broadcast, got {list(theta.shape)} and {list(v.shape)}"
+            ) from None
+        return theta, v
+
     def _decisions(self, ev: PolicyEvaluation) -> np.ndarray:
         return np.where(self.mdp.terminal, 0.0, ev.distribution)
 
 
 def _weighted_advantage(ev: PolicyEvaluation) -> np.ndarray:
     r""":math:`\sum_h m_h(s)A_h(s,a)` [..., S, A]."""
-    return (ev.m_slices[..., None] * ev.A_slices).sum(-3)
+    weighted = ev.m_slices[..., None] * ev.A_slices
+    return weighted[..., 0, :, :] if weighted.shape[-3] == 1 else weighted.sum(-3)

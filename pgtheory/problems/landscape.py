@@ -31,7 +31,11 @@ def value_polytope(mdp: FiniteMDP, n: int, rng: np.random.Generator) -> tuple[np
     corners : array [A^S, S]
         Values of the deterministic policies.
     """
+    validate.instance_of("mdp", mdp, FiniteMDP)
+    validate.instance_of("rng", rng, np.random.Generator)
     S, A = mdp.n_states, mdp.n_actions
+    if not mdp.actions.all():
+        raise ValueError(f"mdp must permit every action in every state, {mdp!r} forbids some")
     if A**S > 4096:
         raise ValueError(f"mdp must have at most 4096 deterministic policies, got {A}^{S}")
     corners = np.eye(A)[np.array(list(product(range(A), repeat=S)))]
@@ -46,9 +50,13 @@ def plane(
 
     ``axes`` [2, dim] are the directions of x and y; the slice passes through ``origin`` (zero by default).
     """
+    validate.instance_of("problem", problem, ExactProblem)
     axes = validate.real_array("axes", axes, (2, problem.dim), "[2, dim]")
-    centre = np.zeros(problem.dim) if origin is None else origin
-    X, Y = np.meshgrid(x, y)
+    centre = np.zeros(problem.dim)
+    if origin is not None:
+        centre = validate.real_array("origin", origin, (problem.dim,), "[dim]")
+    points = (validate.real_array(name, value, (None,), f"[{name}]") for name, value in (("x", x), ("y", y)))
+    X, Y = np.meshgrid(*points)
     return problem.value(centre + X[..., None] * axes[0] + Y[..., None] * axes[1])
 
 
@@ -78,14 +86,19 @@ def ascend(
     -------
     array [len(keep), ..., dim]
     """
+    validate.instance_of("problem", problem, ExactProblem)
     if field not in FIELDS:
         raise ValueError(f"field must be one of {FIELDS}, got {field!r}")
     steps = validate.positive_integer("steps", steps)
-    wanted = set(range(steps + 1)) if keep is None else {int(t) for t in keep}
-    if not wanted <= set(range(steps + 1)):
-        raise ValueError(f"keep must hold times 0..{steps}, got {sorted(wanted)[-1]}")
+    times = (
+        np.arange(steps + 1) if keep is None else validate.indices("keep", keep, (None,), "[times]", 0, steps)
+    )
+    if len(times) == 0 or (np.diff(times) <= 0).any():
+        raise ValueError(f"keep must hold at least one time, in increasing order, got {times.tolist()}")
+    wanted = set(times.tolist())
     slope = problem.gradient if field == "gradient" else problem.natural_gradient
-    eta = step_size if callable(step_size) else lambda t: step_size
+    constant = 0.0 if callable(step_size) else validate.finite("step_size", step_size)
+    eta = step_size if callable(step_size) else lambda t: constant
     theta, path = problem.policy.check(theta), []
     for t in range(steps + 1):
         if t in wanted:

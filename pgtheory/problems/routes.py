@@ -9,6 +9,7 @@ from itertools import pairwise, product
 
 import numpy as np
 
+from pgtheory.mdp import validate
 from pgtheory.problems.exact import ExactProblem
 
 MOST_TRAJECTORIES = 2_000_000
@@ -19,6 +20,7 @@ def autodiff(problem: ExactProblem, theta: np.ndarray) -> tuple[float, np.ndarra
     import torch
 
     mdp, policy = problem.mdp, problem.policy
+    theta = validate.real_array("theta", theta, (policy.dim,), "[dim]")
     P = torch.tensor(np.array(mdp.to_dense().P))
     r, start = torch.tensor(np.array(mdp.r)), torch.tensor(np.array(mdp.start))
     # The logits are linear in theta, so their matrix is the image of the identity.
@@ -36,7 +38,7 @@ def autodiff(problem: ExactProblem, theta: np.ndarray) -> tuple[float, np.ndarra
                 V = r_pi + mdp.discount * P_pi @ V
         return start @ V
 
-    x = torch.tensor(np.asarray(theta, dtype=float), requires_grad=True)
+    x = torch.tensor(theta, requires_grad=True)
     value = J(x)
     (gradient,) = torch.autograd.grad(value, x)
     hessian = torch.autograd.functional.hessian(J, x.detach())
@@ -47,6 +49,7 @@ def finite_difference(
     f: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, v: np.ndarray, h: float = 1e-3
 ):
     """Directional derivative of f at theta along v: central differences with two Richardson steps, O(h^6)."""
+    theta, v, h = np.asarray(theta), np.asarray(v), validate.positive("h", h)
     central = [(f(theta + s * v) - f(theta - s * v)) / (2 * s) for s in (h, h / 2, h / 4)]
     first = [(4 * fine - coarse) / 3 for coarse, fine in pairwise(central)]
     return (16 * first[1] - first[0]) / 15
@@ -63,6 +66,7 @@ def enumeration(problem: ExactProblem, theta: np.ndarray) -> tuple[float, np.nda
         If the problem has no horizon or more than two million trajectories.
     """
     mdp, policy, H = problem.mdp.to_dense(), problem.policy, problem.horizon
+    theta = validate.real_array("theta", theta, (policy.dim,), "[dim]")
     if H is None:
         raise ValueError(
             "problem must have a horizon: an infinite horizon has no finite list of trajectories"

@@ -70,9 +70,9 @@ def combination_lock(
     discount : float
     """
     n, k = validate.positive_integer("length", length), validate.positive_integer("n_actions", n_actions, 2)
-    right = np.arange(n) % k if combination is None else np.asarray(combination)
-    if right.shape != (n,) or right.dtype.kind not in "iu" or not ((right >= 0) & (right < k)).all():
-        raise ValueError(f"combination must be {n} actions in 0..{k - 1}, got {combination!r}")
+    right = np.arange(n) % k
+    if combination is not None:
+        right = validate.indices("combination", combination, (n,), "[length]", 0, k - 1)
     if wrong not in ("reset", "dead"):
         raise ValueError(f"wrong must be 'reset' or 'dead', got {wrong!r}")
     end = n

@@ -51,15 +51,16 @@ def gridworld(
     discount : float
     """
     cells = np.array([list(row) for row in _rectangular(layout)])
-    rewards = {"G": 1.0, "X": -1.0} if exits is None else dict(exits)
-    unknown = set(cells.ravel()) - set("#.S") - rewards.keys()
+    rewards = {"G": 1.0, "X": -1.0} if exits is None else _exit_rewards(exits)
+    step_reward = validate.finite("step_reward", step_reward)
+    unknown = {str(cell) for cell in cells.flat} - set("#.S") - rewards.keys()
     if unknown:
         raise ValueError(f"layout has cells {sorted(unknown)} that are neither '#', '.', 'S' nor in exits")
     slip = validate.probability("slip", slip)
     rows, columns = cells.shape
-    push = np.zeros(columns, int) if wind is None else np.asarray(wind)
-    if push.shape != (columns,) or push.dtype.kind not in "iu":
-        raise ValueError(f"wind must be one integer a column ({columns}), got {wind!r}")
+    push = np.zeros(columns, int)
+    if wind is not None:
+        push = validate.indices("wind", wind, (columns,), "[columns]", -rows, rows)
 
     grid = np.full(cells.shape, -1)
     grid[cells != "#"] = np.arange((cells != "#").sum())
@@ -124,10 +125,20 @@ def cliff(length: int = 12, height: int = 4, discount: float = 0.99) -> FiniteMD
 
 
 def _rectangular(layout: Sequence[str]) -> list[str]:
-    rows = [str(row) for row in layout]
+    rows = [str(row) for row in validate.sequence("layout", layout, "rows such as ['S.', '.G']")]
     if not rows or not rows[0] or len({len(row) for row in rows}) != 1:
-        raise ValueError("layout must be non-empty rows of equal length")
+        raise ValueError(
+            f"layout must be non-empty rows of equal length, got lengths {[len(r) for r in rows]}"
+        )
     return rows
+
+
+def _exit_rewards(exits: Mapping[str, float]) -> dict[str, float]:
+    validate.instance_of("exits", exits, Mapping)
+    wrong = [letter for letter in exits if not isinstance(letter, str) or len(letter) != 1 or letter in "#.S"]
+    if wrong:
+        raise ValueError(f"exits must be single letters other than '#', '.' and 'S', got {wrong}")
+    return {letter: validate.finite(f"exits[{letter!r}]", reward) for letter, reward in exits.items()}
 
 
 def _move(grid: np.ndarray, i: int, j: int, di: int, dj: int) -> tuple[int, int]:

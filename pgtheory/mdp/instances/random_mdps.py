@@ -18,10 +18,8 @@ def dirichlet(
 ) -> FiniteMDP:
     """A dense random MDP: symmetric Dirichlet rows, rewards uniform on [0, 1], uniform start."""
     n, k = validate.positive_integer("n_states", n_states), validate.positive_integer("n_actions", n_actions)
-    if not concentration > 0:
-        raise ValueError(f"concentration must be positive, got {concentration}")
-    rng = np.random.default_rng(seed)
-    P = rng.dirichlet(np.full(n, concentration), size=(n, k))
+    rng = np.random.default_rng(validate.positive_integer("seed", seed, 0))
+    P = rng.dirichlet(np.full(n, validate.positive("concentration", concentration)), size=(n, k))
     return FiniteMDP(P, rng.uniform(0, 1, (n, k)), discount, horizon=horizon, name="dirichlet")
 
 
@@ -50,14 +48,15 @@ def garnet(
     b = validate.positive_integer("branching", branching)
     if b > n:
         raise ValueError(f"branching must be at most n_states = {n}, got {b}")
-    rng = np.random.default_rng(seed)
+    compressed = n > 200 if sparse is None else validate.flag("sparse", sparse)
+    rng = np.random.default_rng(validate.positive_integer("seed", seed, 0))
     successors = _distinct(rng, n, n * k, b).reshape(n, k, b)
     cuts = np.sort(rng.uniform(size=(n, k, b - 1)), axis=-1)
     probabilities = np.diff(cuts, axis=-1, prepend=0.0, append=1.0)
     rewards = rng.standard_normal((n, k))
     rewards[rng.uniform(size=(n, k)) < validate.probability("reward_sparsity", reward_sparsity)] = 0.0
     mdp = FiniteMDP.from_successors(successors, probabilities, rewards, discount, name="garnet")
-    return mdp if (n > 200 if sparse is None else sparse) else mdp.to_dense()
+    return mdp if compressed else mdp.to_dense()
 
 
 def _distinct(rng: np.random.Generator, n: int, rows: int, b: int) -> np.ndarray:

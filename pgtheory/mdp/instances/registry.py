@@ -44,7 +44,7 @@ def builder(name: str) -> Callable[..., FiniteMDP]:
     ValueError
         If there is none; the message lists the names.
     """
-    if name not in _BUILDERS:
+    if not isinstance(name, str) or name not in _BUILDERS:
         raise ValueError(f"unknown MDP {name!r}; known: {', '.join(names())}")
     return _BUILDERS[name]
 

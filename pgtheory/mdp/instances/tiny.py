@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pgtheory.mdp import validate
 from pgtheory.mdp.finite import FiniteMDP
 from pgtheory.mdp.instances.registry import instance
 
@@ -23,9 +24,9 @@ def two_state(discount: float = 0.9, horizon: int | None = None) -> FiniteMDP:
 @instance
 def bandit(rewards: Sequence[float] = (1.0, 0.5, 0.0)) -> FiniteMDP:
     """A k-armed bandit: one decision, then the episode ends. J is the expected reward of the arm pulled."""
-    r = np.asarray(rewards, dtype=float)
-    if r.ndim != 1 or r.size == 0:
-        raise ValueError(f"rewards must be a list of at least one arm, got shape {list(r.shape)}")
+    r = validate.real_array("rewards", rewards, (None,), "[arms]")
+    if r.size == 0:
+        raise ValueError("rewards must hold at least one arm, got none")
     P = np.zeros((2, r.size, 2))
     P[:, :, 1] = 1.0
     return FiniteMDP(

@@ -1,5 +1,6 @@
 """Gymnasium's toy-text environments as finite MDPs."""
 
+from pgtheory.mdp import validate
 from pgtheory.mdp.finite import FiniteMDP
 from pgtheory.mdp.gym import from_gymnasium
 from pgtheory.mdp.instances.registry import instance
@@ -11,7 +12,10 @@ def frozen_lake(map_name: str = "4x4", is_slippery: bool = True, discount: float
     import gymnasium
     import numpy as np
 
-    env = gymnasium.make("FrozenLake-v1", map_name=map_name, is_slippery=is_slippery)
+    if map_name not in ("4x4", "8x8"):
+        raise ValueError(f"map_name must be '4x4' or '8x8', got {map_name!r}")
+    slippery = validate.flag("is_slippery", is_slippery)
+    env = gymnasium.make("FrozenLake-v1", map_name=map_name, is_slippery=slippery)
     mdp = from_gymnasium(env, discount=discount)
     side = int(np.sqrt(mdp.n_states))
     return mdp.replace(name="frozen-lake", grid=np.arange(mdp.n_states).reshape(side, -1))

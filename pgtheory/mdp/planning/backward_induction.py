@@ -50,6 +50,7 @@ def backward_induction(mdp: FiniteMDP, horizon: int | None = None) -> HorizonSol
     horizon : int, optional
         Number of decisions H; the MDP's own horizon by default.
     """
+    validate.instance_of("mdp", mdp, FiniteMDP)
     H = mdp.horizon if horizon is None else validate.positive_integer("horizon", horizon)
     if H is None:
         raise ValueError("horizon must be given for backward induction on an infinite-horizon MDP, got None")

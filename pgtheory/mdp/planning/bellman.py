@@ -62,9 +62,12 @@ class Bellman:
             V, done = out, done + 1
         return V, done, low, high
 
-    def rounding(self, V: np.ndarray) -> float:
-        """Bound on the rounding error of one backup: dot products of the longest row, sums, row sums of P."""
-        size = self.mdp.r_max + 2 * self.gamma * float(np.abs(V).max())
+    def rounding(self, V: np.ndarray, shift: float = 0.0) -> float:
+        """Bound on the rounding error of one backup: dot products of the longest row, sums, row sums of P.
+
+        Row sums differ from one by rounding, so a backup moves V + ``shift`` not quite as far as V.
+        """
+        size = self.mdp.r_max + 2 * self.gamma * (float(np.abs(V).max()) + shift)
         return (self._longest + 4) * np.finfo(float).eps * size
 
     def reachable(self) -> float:

@@ -75,7 +75,8 @@ class Solution:
 def gap(bellman: Bellman, V: np.ndarray, low: float, high: float) -> float:
     """Certified distance between MacQueen's bounds after a backup of V whose change lay in [low, high]."""
     gamma = bellman.gamma
-    return (gamma * (high - low) + 2 * bellman.rounding(V)) / (1 - gamma)
+    shift = max(-low, high) / (1 - gamma)
+    return (gamma * (high - low) + 2 * bellman.rounding(V, shift)) / (1 - gamma)
 
 
 def midpoint(bellman: Bellman, TV: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -43,10 +43,10 @@ def solve(
     ValueError
         On an unknown method or a tolerance that is not positive.
     """
-    if method not in METHODS:
+    validate.instance_of("mdp", mdp, FiniteMDP)
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    if not tol > 0:
-        raise ValueError(f"tol must be positive, got {tol}")
+    tol = validate.positive("tol", tol)
     most = validate.positive_integer("most", most)
     if mdp.horizon is not None:
         if method != "mpi":
