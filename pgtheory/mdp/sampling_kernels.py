@@ -10,7 +10,6 @@ import numpy as np
 from pgtheory.mdp.alias import draw
 from pgtheory.mdp.kernels import span
 
-FAST = {"contract", "reassoc", "nsz"}
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 STRIDE = np.uint64(0xD1342543DE82EF95)  # between the keys of a seed's trajectories
 LANES = 8  # trajectories advanced side by side
@@ -32,7 +31,21 @@ def unit(x):
 
 @numba.njit(cache=True, nogil=True)
 def sample_range(
-    lo, hi, keys, pi, start_keep, start_other, indptr, keep, after, gain, terminal, s_out, a_out, r_out, lengths
+    lo,
+    hi,
+    keys,
+    pi,
+    start_keep,
+    start_other,
+    indptr,
+    keep,
+    after,
+    gain,
+    terminal,
+    s_out,
+    a_out,
+    r_out,
+    lengths,
 ):
     """Trajectories of the policies pi [seeds, S, A]; fills states, actions, rewards and lengths [seeds, n].
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pgtheory.methods.hyperparameters import check_hyperparameters
 from pgtheory.methods.protocol import Problem, State, direction, start
 from pgtheory.methods.schedules import Schedule, constant
 from pgtheory.problems.streams import Streams
@@ -15,8 +16,8 @@ class HAPG:
 
     Every m steps :math:`d=\bar g_N(\theta)`; in between
     :math:`d_t=d_{t-1}+\frac1B\sum_iB(\hat\tau_i,\hat\theta)(\theta_t-\theta_{t-1})` with
-    :math:`\hat\theta` uniform on the segment between the last iterates (one point a seed, shared by its batch). Normalised steps, no importance
-    weights.
+    :math:`\hat\theta` uniform on the segment between the last iterates (one point a seed, shared by its batch; in
+    the paper one a trajectory). Normalised steps, no importance weights.
 
     Parameters
     ----------
@@ -30,6 +31,9 @@ class HAPG:
     m: int = 10
     N: int = 50
     batch: int = 5
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
 
     def init(self, problem: Problem, theta: np.ndarray, rng: Streams) -> State:
         return start(theta)

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from pgtheory.methods.hyperparameters import check_hyperparameters
 from pgtheory.methods.protocol import Problem, State, direction, start
 from pgtheory.methods.schedules import Schedule, momentum, power
 from pgtheory.problems.streams import Streams
@@ -35,6 +36,9 @@ class HARPG:
     batch: int = 1
     hvp_batch: int = 1
     normalised: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
 
     def init(self, problem: Problem, theta: np.ndarray, rng: Streams) -> State:
         return start(theta)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pgtheory.methods.hyperparameters import check_hyperparameters
 from pgtheory.methods.importance import weighted_gradient
 from pgtheory.methods.protocol import Problem
 from pgtheory.problems.streams import Streams
@@ -49,6 +50,9 @@ class ISMBPG:
     adaptive: bool = True
     batch: int = 1
     per_decision: bool = False
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
 
     def init(self, problem: Problem, theta: np.ndarray, rng: Streams) -> AdaptiveState:
         theta = np.asarray(theta, dtype=float)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pgtheory.methods.hyperparameters import check_hyperparameters
 from pgtheory.methods.protocol import State, start
 from pgtheory.methods.schedules import Schedule, constant, momentum
 from pgtheory.problems.streams import Streams
@@ -23,6 +24,9 @@ class ExactNPG:
     """
 
     eta: Schedule = constant(0.1)
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
 
     def init(self, problem: Any, theta: np.ndarray, rng: Streams) -> State:
         if not hasattr(problem, "exact"):
@@ -56,6 +60,9 @@ class NPG:
     ridge: float = 0.01
     beta: Schedule = constant(1.0)
     batch: int = 10
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
 
     def init(self, problem: Any, theta: np.ndarray, rng: Streams) -> State:
         if not self.ridge > 0:

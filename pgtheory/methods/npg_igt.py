@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pgtheory.methods.hyperparameters import check_hyperparameters
 from pgtheory.methods.protocol import Problem, State, direction, start
 from pgtheory.methods.schedules import Schedule, momentum, power
 from pgtheory.problems.streams import Streams
@@ -30,6 +31,9 @@ class NPGIGT:
     gamma: Schedule = power(0.1, 1)
     eta: Schedule = power(1.0, 4 / 5)
     batch: int = 1
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
 
     def init(self, problem: Problem, theta: np.ndarray, rng: Streams) -> State:
         return start(theta)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pgtheory.mdp import validate
 from pgtheory.problems.streams import Streams
 
 Measure = Callable[[Any, Any], Mapping[str, np.ndarray]]
@@ -71,17 +72,24 @@ def optimise(
     -------
     dict of arrays [len(record), seeds, ...]
         What ``measure`` returned, and ``trajectories``, ``transitions`` spent so far and ``diverged``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument, or a result of ``measure``, that is not as described.
     """
-    theta = np.asarray(theta, dtype=float)
+    validate.instance_of("rng", rng, Streams)
+    iterations = validate.positive_integer("iterations", iterations)
+    theta = validate.numbers("theta", theta).astype(float)
     if theta.ndim == 1:
         theta = np.tile(theta, (len(rng), 1))
     if theta.shape != (len(rng), problem.dim):
         raise ValueError(f"theta must be [seeds, dim] = [{len(rng)}, {problem.dim}], got {list(theta.shape)}")
-    if iterations < 1:
-        raise ValueError(f"iterations must be at least 1, got {iterations}")
-    at = {iterations} if record is None else {int(t) for t in record}
-    if not at <= set(range(iterations + 1)):
-        raise ValueError(f"record must hold numbers of steps 0..{iterations}, got {sorted(at)}")
+    if not np.isfinite(theta).all():
+        raise ValueError("theta must be finite, got a NaN or infinite entry")
+    at = {iterations} if record is None else set(validate.sequence("record", record, "numbers of steps"))
+    if not at or not at <= set(range(iterations + 1)):
+        raise ValueError(f"record must hold numbers of steps 0..{iterations}, at least one, got {list(at)}")
     measure = measure or (lambda problem, state: {"J": problem.value(state.theta)})
     metered = Meter(problem, rng)
     alive = np.ones(len(rng), bool)
@@ -110,6 +118,9 @@ def _row(measured: Mapping[str, np.ndarray], meter: Meter, alive: np.ndarray) ->
     row = {}
     for name, values in measured.items():
         row[name] = np.array(values, dtype=float)
+        if row[name].shape[:1] != alive.shape:
+            want = f"arrays [seeds, ...] = [{len(alive)}, ...]"
+            raise ValueError(f"measure must return {want}, got {name!r} of shape {list(row[name].shape)}")
         row[name][~alive] = np.nan
     spent = {"trajectories": meter.trajectories.copy(), "transitions": meter.transitions.copy()}
     return row | spent | {"diverged": ~alive}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pgtheory.methods.hyperparameters import check_hyperparameters
 from pgtheory.methods.protocol import Problem, State, start
 from pgtheory.methods.schedules import Schedule, power
 from pgtheory.problems.streams import Streams
@@ -28,6 +29,9 @@ class VanillaPG:
     gamma: Schedule = power(0.1, 2 / 3)
     batch: int = 1
     baseline: bool = False
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
 
     def init(self, problem: Problem, theta: np.ndarray, rng: Streams) -> State:
         return start(theta)

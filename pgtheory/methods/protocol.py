@@ -69,6 +69,11 @@ def start(theta: np.ndarray) -> State:
 
 
 def direction(d: np.ndarray) -> np.ndarray:
-    """d / ‖d‖ for each seed [seeds, dim], the Euclidean norm over all parameters; zero stays zero."""
+    """d / ‖d‖ for each seed [seeds, dim], the Euclidean norm over all parameters; zero stays zero, NaN is NaN."""
     norm = np.linalg.norm(d, axis=-1, keepdims=True)
-    return np.divide(d, norm, out=np.zeros_like(d), where=norm > 0)
+    extreme = ~((norm > 1e-150) & (norm < np.inf))
+    if extreme.any():  # zero, not finite, or so small or large that the squares vanish or overflow
+        scale = np.where(extreme, np.abs(d).max(axis=-1, keepdims=True), 1.0)
+        d = np.divide(d, scale, out=np.zeros_like(d), where=scale != 0)
+        norm = np.where(scale == 0, 1.0, np.linalg.norm(d, axis=-1, keepdims=True))
+    return d / norm

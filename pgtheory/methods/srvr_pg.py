@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pgtheory.methods.hyperparameters import check_hyperparameters
 from pgtheory.methods.importance import weighted_gradient
 from pgtheory.methods.protocol import Problem, State, start
 from pgtheory.methods.schedules import Schedule, constant
@@ -33,6 +34,9 @@ class SRVRPG:
     N: int = 50
     batch: int = 5
     per_decision: bool = False
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
 
     def init(self, problem: Problem, theta: np.ndarray, rng: Streams) -> State:
         return start(theta)

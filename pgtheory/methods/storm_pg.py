@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pgtheory.methods.hyperparameters import check_hyperparameters
 from pgtheory.methods.importance import weighted_gradient
 from pgtheory.methods.protocol import Problem, State, direction, start
 from pgtheory.methods.schedules import Schedule, constant, momentum
@@ -37,6 +38,9 @@ class STORMPG:
     batch: int = 1
     normalised: bool = False
     per_decision: bool = False
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
 
     def init(self, problem: Problem, theta: np.ndarray, rng: Streams) -> State:
         return start(theta)

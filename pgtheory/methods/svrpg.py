@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pgtheory.methods.hyperparameters import check_hyperparameters
 from pgtheory.methods.importance import weighted_gradient
 from pgtheory.methods.protocol import Problem
 from pgtheory.methods.schedules import Schedule, constant
@@ -46,6 +47,9 @@ class SVRPG:
     N: int = 50
     batch: int = 5
     per_decision: bool = False
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
 
     def init(self, problem: Problem, theta: np.ndarray, rng: Streams) -> SnapshotState:
         theta = np.asarray(theta, dtype=float)

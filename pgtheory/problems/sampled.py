@@ -24,11 +24,15 @@ from pgtheory.mdp.sampling import Sampler, Trajectories
 from pgtheory.mdp.threads import over_batch
 from pgtheory.policies.softmax import LinearSoftmax
 from pgtheory.problems.exact import ExactProblem
+from pgtheory.problems.returns import reward_to_go, weighted
 from pgtheory.problems.streams import Streams
 
 
 class SampledProblem:
     r"""Maximise :math:`J_H(\theta)` from trajectories of length H; parameters are [seeds, dim].
+
+    A seed whose parameters are not finite disturbs no other: its trajectories hold no decisions and NaN rewards,
+    and every estimate for it is NaN.
 
     Parameters
     ----------
@@ -77,13 +81,15 @@ class SampledProblem:
 
     def rollouts(self, theta: np.ndarray, rng: Streams, n: int = 1) -> Trajectories:
         """n trajectories for each seed, sampled at theta [seeds, dim]."""
-        theta = self.policy.check(theta)
-        if theta.ndim != 2 or len(theta) != len(rng):
-            raise ValueError(
-                f"theta must have shape [seeds, dim] = [{len(rng)}, {self.dim}], got {list(theta.shape)}"
-            )
-        pi = self._probabilities(theta)
-        return self._sampler.sample(pi, rng.keys(), validate.positive_integer("n", n), self.horizon)
+        validate.instance_of("rng", rng, Streams)
+        n = validate.positive_integer("n", n)
+        theta = self._rows("theta", theta, len(rng))
+        tau = self._sampler.sample(self._probabilities(theta), rng.keys(), n, self.horizon)
+        if not np.isfinite(theta).all():
+            lost = ~np.isfinite(theta).all(-1)
+            for array, value in ((tau.states, 0), (tau.actions, 0), (tau.rewards, np.nan), (tau.lengths, 0)):
+                array[lost] = value
+        return tau
 
     def gradient(
         self,
@@ -100,25 +106,22 @@ class SampledProblem:
         weights : array [seeds, n] or [seeds, n, H], optional
             Importance weights: of the whole trajectory, or per decision, multiplying the rewards.
         baseline : bool
-            Subtract from :math:`\Psi_t` its mean over the seed's other trajectories at the same t: it does
-            not depend on the trajectory, so the mean stays :math:`\nabla J_H`. Needs two trajectories.
+            Subtract from :math:`\Psi_t` its mean over the seed's other trajectories at the same t, times the
+            decision's weight: it does not depend on the trajectory, so the mean stays :math:`\nabla J_H`. Needs two
+            trajectories.
         """
-        pi = self._probabilities(theta)
-        rewards = tau.rewards if weights is None else _weighted(tau.rewards, weights)
+        theta = self._rows("theta", theta, len(tau.states))
         if baseline:
-            return self.policy.score_sum(pi, self._table(tau, _leave_one_out(self._psi(rewards))))
-        from pgtheory.mdp.sampling_kernels import reward_table_range
-
-        table = np.empty(pi.shape)
-        self._over(
-            reward_table_range, tau, tau.states, tau.actions, rewards, tau.lengths, self.mdp.discount, table
-        )
-        return self.policy.score_sum(pi, table)
+            table = self._table(tau, reward_to_go(tau.rewards, self.mdp.discount, weights, baseline=True))
+        else:
+            table = self._reward_table(tau, weights)
+        return _without_lost(self.policy.score_sum(self._probabilities(theta), table), theta, tau)
 
     def hvp(self, theta: np.ndarray, tau: Trajectories, v: np.ndarray) -> np.ndarray:
         r"""Mean of :math:`B(\tau_i,\theta)v` [seeds, dim] along v [seeds, dim], averaged trajectory by trajectory."""
         from pgtheory.mdp.sampling_kernels import curvature_tables_range
 
+        theta, v = (self._rows(name, x, len(tau.states)) for name, x in (("theta", theta), ("v", v)))
         pi = self._probabilities(theta)
         with_score, plain = np.empty(pi.shape), np.empty(pi.shape)
         self._over(
@@ -133,7 +136,8 @@ class SampledProblem:
             with_score,
             plain,
         )
-        return self.policy.score_sum(pi, with_score) + self.policy.curvature_sum(pi, plain, v)
+        product = self.policy.score_sum(pi, with_score) + self.policy.curvature_sum(pi, plain, v)
+        return _without_lost(product, theta, tau)
 
     def log_ratio(
         self, theta: np.ndarray, behaviour: np.ndarray, tau: Trajectories, *, per_decision: bool = False
@@ -144,34 +148,49 @@ class SampledProblem:
         """
         from pgtheory.mdp.sampling_kernels import running_sum_range
 
-        permitted = self.policy.actions
-        new, old = (np.where(permitted, self.policy.log_probabilities(x), 0.0) for x in (theta, behaviour))
+        theta = self._rows("theta", theta, len(tau.states))
+        behaviour = self._rows("behaviour", behaviour, len(tau.states))
+        new, old = (self.policy.log_probabilities(_finite(x)) for x in (theta, behaviour))
+        change = np.subtract(new, old, out=np.zeros_like(new), where=self.policy.actions)
         out = np.empty(tau.rewards.shape)
-        self._over(running_sum_range, tau, tau.states, tau.actions, tau.lengths, new - old, out)
+        self._over(running_sum_range, tau, tau.states, tau.actions, tau.lengths, change, out)
+        out = _without_lost(out, theta, tau)
         return out if per_decision else out[..., -1]
 
     def score(self, theta: np.ndarray, tau: Trajectories) -> np.ndarray:
         r"""Mean over each seed's trajectories of :math:`u=\sum_t\nabla\log\pi_\theta(a_t|s_t)` [seeds, dim]."""
-        pi = self._probabilities(theta)
-        return self.policy.score_sum(pi, self._table(tau, np.ones(tau.rewards.shape)))
+        theta = self._rows("theta", theta, len(tau.states))
+        table = self._table(tau, np.ones(tau.rewards.shape))
+        return _without_lost(self.policy.score_sum(self._probabilities(theta), table), theta, tau)
 
     def fisher(self, theta: np.ndarray, tau: Trajectories) -> np.ndarray:
         r"""Sampled Fisher matrix [seeds, dim, dim].
 
-        Mean of :math:`\gamma^t\nabla\log\pi\nabla\log\pi^\top` over decisions, with the discounts normalised to sum to one.
+        Mean over decisions of :math:`\gamma^t\,\mathbb E_{a\sim\pi}\nabla\log\pi\nabla\log\pi^\top`, with the
+        expectation over actions in closed form and the discounts normalised to sum to one.
         """
-        pi = self._probabilities(theta)
+        theta = self._rows("theta", theta, len(tau.states))
         discounts = np.broadcast_to(self._discounts / self._discounts.sum(), tau.rewards.shape)
         d = self._table(tau, discounts).sum(-1)
-        return self.policy.fisher(pi, d)
+        return _without_lost(self.policy.fisher(self._probabilities(theta), d), theta, tau)
 
     # -- inside ---------------------------------------------------------------------------------------------
 
+    def _rows(self, name: str, x: np.ndarray, seeds: int) -> np.ndarray:
+        x = validate.numbers(name, x)
+        if x.shape != (seeds, self.dim):
+            raise ValueError(
+                f"{name} must have shape [seeds, dim] = [{seeds}, {self.dim}], got {list(x.shape)}"
+            )
+        return x
+
     def _probabilities(self, theta: np.ndarray) -> np.ndarray:
         """The policies of theta; those of the last call are kept, since sampling and scoring ask for the same."""
-        if self._memo is not None and np.array_equal(self._memo[0], theta):
-            return self._memo[1]
-        pi = self.policy.probabilities(theta)
+        memo = self._memo  # read once: another thread may replace it
+        if memo is not None and np.array_equal(memo[0], theta):
+            return memo[1]
+        pi = self.policy.probabilities(_finite(theta))
+        pi.flags.writeable = False  # trajectories hold it too
         self._memo = np.array(theta), pi
         return pi
 
@@ -179,8 +198,15 @@ class SampledProblem:
     def _discounts(self) -> np.ndarray:
         return self.mdp.discount ** np.arange(self.horizon)
 
-    def _psi(self, rewards: np.ndarray) -> np.ndarray:
-        return np.cumsum((rewards * self._discounts)[..., ::-1], axis=-1)[..., ::-1]
+    def _reward_table(self, tau: Trajectories, weights: np.ndarray | None) -> np.ndarray:
+        from pgtheory.mdp.sampling_kernels import reward_table_range
+
+        rewards = tau.rewards if weights is None else weighted(tau.rewards, weights)
+        out = np.empty((len(tau.states), self.mdp.n_states, self.mdp.n_actions))
+        self._over(
+            reward_table_range, tau, tau.states, tau.actions, rewards, tau.lengths, self.mdp.discount, out
+        )
+        return out
 
     def _table(self, tau: Trajectories, weights: np.ndarray) -> np.ndarray:
         from pgtheory.mdp.sampling_kernels import weight_table_range
@@ -193,18 +219,16 @@ class SampledProblem:
         over_batch(kernel, len(tau.states), 4.0 * tau.rewards[0].size, *arguments)
 
 
-def _weighted(rewards: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    if weights.shape not in (rewards.shape, rewards.shape[:2]):
-        raise ValueError(
-            f"weights must be [seeds, n] or [seeds, n, H] = {list(rewards.shape)}, got {list(weights.shape)}"
-        )
-    return rewards * (weights if weights.ndim == 3 else weights[..., None])
+def _finite(theta: np.ndarray) -> np.ndarray:
+    """Zeros for seeds whose parameters are not finite."""
+    finite = np.isfinite(theta)
+    return theta if finite.all() else np.where(finite.all(-1, keepdims=True), theta, 0.0)
 
 
-def _leave_one_out(psi: np.ndarray) -> np.ndarray:
-    n = psi.shape[1]
-    if n < 2:
-        raise ValueError(
-            "baseline needs at least two trajectories a seed, got 1: it is the mean of the others"
-        )
-    return psi - (psi.sum(axis=1, keepdims=True) - psi) / (n - 1)
+def _without_lost(estimate: np.ndarray, theta: np.ndarray, tau: Trajectories) -> np.ndarray:
+    """NaN for seeds whose parameters, or those of their trajectories, are not finite."""
+    finite, unsampled = np.isfinite(theta), np.isnan(tau.rewards[:, 0, 0])
+    if finite.all() and not unsampled.any():
+        return estimate
+    lost = ~finite.all(-1) | unsampled
+    return np.where(lost.reshape(-1, *[1] * (estimate.ndim - 1)), np.nan, estimate)

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from pgtheory.mdp import validate
+
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -29,7 +31,10 @@ class Streams:
     """
 
     def __init__(self, seeds: int | Iterable[int]) -> None:
-        given = np.arange(seeds) if isinstance(seeds, int | np.integer) else np.asarray(list(seeds))
+        if isinstance(seeds, int | np.integer):
+            given = np.arange(seeds)
+        else:
+            given = np.asarray(validate.sequence("seeds", seeds, "integers"))
         if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu" or (given < 0).any():
             raise ValueError(f"seeds must be non-negative integers, at least one, got {seeds!r}")
         if len(np.unique(given)) < len(given):
