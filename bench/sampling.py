@@ -2,7 +2,7 @@
 
     python bench/sampling.py [--seeds 64] [--horizon 50] [--repeats 7]
 
-One trajectory a seed and iteration (or 16) on a dense MDP (S=30, A=4). A transition counts once it has been sampled
+One trajectory a seed and iteration (or 64) on a dense MDP (S=30, A=4). A transition counts once it has been sampled
 *and* its gradient accumulated; the time includes the softmax of the policy tables. The bars compute the same
 estimator: Psi_t times the score, summed over t. One core, then two; also the cost of a Hessian-vector product
 in gradients, a long N-HARPG run, and memory against the number of parameters.
@@ -47,8 +47,8 @@ def ours(seeds, horizon, repeats, n=1):
     thetas = np.random.default_rng(0).normal(size=(2, seeds, sampled.dim))
     theta, v = thetas[0], np.random.default_rng(1).normal(size=thetas[0].shape)
 
-    def rounds(n=50):
-        for k in range(n):  # new parameters every time, as in optimisation: policy tables are made afresh
+    def rounds():
+        for k in range(50):  # new parameters every time, as in optimisation: policy tables are made afresh
             sampled.gradient(thetas[k % 2], sampled.rollouts(thetas[k % 2], rng, n))
 
     seconds = median_seconds(rounds, repeats) / 50
@@ -181,14 +181,17 @@ def main():
     one, hvp = child("ours", *size)
     print(f"S={S} A={A} H={options.horizon} seeds={options.seeds}: sampled gradients, transitions a second")
     print(f"pgtheory, one core   {one / 1e6:7.2f} M/s")
-    (big, _), (two, _) = child("ours", *size, 16), child("ours", *size, 16, cores=2)
+    (big, _), (two, _) = child("ours", *size, 64), child("ours", *size, 64, cores=2)
     print(
-        f"  16 a seed at once  {big / 1e6:7.2f} M/s; on two cores {two / 1e6:.2f} M/s, {two / big:.2f}x one"
+        f"  64 a seed at once  {big / 1e6:7.2f} M/s; on two cores {two / 1e6:.2f} M/s, {two / big:.2f}x one"
     )
     for name in ("lockstep", "jax"):
-        rate = child(name, *size)
-        text = f"{rate[0] / 1e6:7.2f} M/s   ours {one / rate[0]:.1f}x" if rate else "not installed"
-        print(f"{name:20s} {text}")
+        rate, wide = child(name, *size), child(name, 64 * options.seeds, *size[1:])
+        if rate is None or wide is None:
+            print(f"{name:20s} not installed")
+            continue
+        print(f"{name:20s} {rate[0] / 1e6:7.2f} M/s, ours {one / rate[0]:.1f}x", end="")
+        print(f"; 64 a seed at once {wide[0] / 1e6:.2f} M/s, ours {big / wide[0]:.1f}x")
     print(f"Hessian-vector product: {hvp:.2f} gradients")
     (seconds,) = child("n_harpg", cores=2)
     print(f"N-HARPG, 64 seeds x 100000 iterations x H=60 (5 states), two cores: {seconds:.1f} s")

@@ -21,13 +21,33 @@ _HOME = {
     "instances": "mdp",
     "solve": "mdp",
     "backward_induction": "mdp",
+    "LinearSystem": "continuous",
+    "double_integrator": "continuous",
     "TabularSoftmax": "policies",
     "LogLinear": "policies",
     "ExactProblem": "problems",
+    "SampledProblem": "problems",
+    "LinearGaussianProblem": "problems",
+    "CauchyProblem": "problems",
+    "GaussianBandit": "problems",
+    "CauchyBandit": "problems",
+    "Streams": "problems",
+    "optimise": "methods",
     "Report": "evidence",
     "run": "evidence",
 }
-_ROOMS = ("environments", "mdp", "policies", "problems", "evidence", "symbolic", "plots", "cli")
+_ROOMS = (
+    "environments",
+    "mdp",
+    "continuous",
+    "policies",
+    "problems",
+    "methods",
+    "evidence",
+    "symbolic",
+    "plots",
+    "cli",
+)
 
 __all__ = ["__version__", *_HOME, *_ROOMS]
 

@@ -92,7 +92,7 @@ STOCHASTIC = (
      "self.policy.score_sum(pi, with_score) +",
      "self.policy.score_sum(pi, plain) * (self.score(theta, tau) * v).sum(-1, keepdims=True) +"),
     ("HVP: curvature dropped", SAMPLED, "problems/sampled.py",
-     " + self.policy.curvature_sum(pi, plain, v)", ""),
+     " + self.policy.curvature_sum(pi, plain, v, ell)", ""),
     ("gradient: rewards-to-go discounted from t", SAMPLED, "mdp/sampling_kernels.py",
      "psi += power[t] * r[b, i, t]\n                table[", "psi = gamma * psi + r[b, i, t]\n                table["),
     ("gradient: return of the whole trajectory", SAMPLED, "mdp/sampling_kernels.py",

@@ -65,7 +65,7 @@ class Sampler:
         from pgtheory.mdp.sampling_kernels import sample_range
 
         shape = (len(pi), n, horizon)
-        states, actions, rewards = np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape)
+        states, actions, rewards = np.empty(shape, np.int32), np.empty(shape, np.int32), np.empty(shape)
         lengths = np.empty(shape[:2], np.int32)
         work = 30.0 * n * horizon + 4.0 * pi[0].size
         over_batch(sample_range, len(pi), work, keys, pi, *self._tables, states, actions, rewards, lengths)

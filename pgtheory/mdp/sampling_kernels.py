@@ -99,7 +99,9 @@ def sample_range(
                 if terminal[state[lane]]:
                     ends[lane] = time + 1
         for lane in range(lanes):
-            lengths[np.uint64(lo) + seed[lane], trajectory[lane]] = ends[lane]
+            at, i = np.uint64(lo) + seed[lane], trajectory[lane]
+            lengths[at, i] = ends[lane]
+            s_out[at, i, ends[lane] :], a_out[at, i, ends[lane] :], r_out[at, i, ends[lane] :] = 0, 0, 0.0
 
 
 @numba.njit(cache=True, nogil=True)

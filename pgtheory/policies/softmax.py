@@ -73,9 +73,15 @@ class LinearSoftmax(ABC):
         w = self._permitted(w)
         return self.pullback(w - pi * _over_actions(w))
 
-    def curvature_sum(self, pi: np.ndarray, w: np.ndarray, v: np.ndarray) -> np.ndarray:
-        r""":math:`\sum_{s,a}w(s,a)\nabla^2\log\pi(a|s)\,v` [..., dim] for weights w [..., S, A]."""
-        return -self.pullback(_over_actions(self._permitted(w)) * pi * self.directional(pi, v))
+    def curvature_sum(
+        self, pi: np.ndarray, w: np.ndarray, v: np.ndarray, ell: np.ndarray | None = None
+    ) -> np.ndarray:
+        r""":math:`\sum_{s,a}w(s,a)\nabla^2\log\pi(a|s)\,v` [..., dim] for weights w [..., S, A].
+
+        ``ell`` is ``directional(pi, v)``, for callers that have it already.
+        """
+        ell = self.directional(pi, v) if ell is None else ell
+        return -self.pullback(_over_actions(self._permitted(w)) * pi * ell)
 
     def score(self, theta: np.ndarray, s: int, a: int) -> np.ndarray:
         r""":math:`\nabla\log\pi_\theta(a|s)` [..., dim] of one state–action pair."""

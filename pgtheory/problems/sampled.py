@@ -123,6 +123,7 @@ class SampledProblem:
 
         theta, v = (self._rows(name, x, len(tau.states)) for name, x in (("theta", theta), ("v", v)))
         pi = self._probabilities(theta)
+        ell = self.policy.directional(pi, v)
         with_score, plain = np.empty(pi.shape), np.empty(pi.shape)
         self._over(
             curvature_tables_range,
@@ -132,11 +133,11 @@ class SampledProblem:
             tau.rewards,
             tau.lengths,
             self.mdp.discount,
-            self.policy.directional(pi, v),
+            ell,
             with_score,
             plain,
         )
-        product = self.policy.score_sum(pi, with_score) + self.policy.curvature_sum(pi, plain, v)
+        product = self.policy.score_sum(pi, with_score) + self.policy.curvature_sum(pi, plain, v, ell)
         return _without_lost(product, theta, tau)
 
     def log_ratio(
