@@ -18,7 +18,7 @@ lint:  ## check style and types
 
 lab:  ## open the notebooks in JupyterLab
 	@tools/environment.sh .venv
-	cd notebooks && ../$(python) -m jupyterlab
+	cd notebooks && ../$(python) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root)
 
 repro:  ## run all notebooks (quick profile); ./paper_repro.sh --help for more
 	./paper_repro.sh
