@@ -18,6 +18,7 @@ from pgtheory.mdp.finite import FiniteMDP
 from pgtheory.mdp.threads import over_batch
 
 COMPILED_UP_TO = 96  # states: below, our batched LU beats LAPACK called in a loop
+DENSE_ENOUGH = 2000  # states: factors fit whatever their fill-in
 FACTORISE_UP_TO = 2e8  # operations of a banded factorisation: above, fill-in makes Krylov cheaper
 
 
@@ -136,7 +137,7 @@ class SparseLU:
 
 
 class Krylov:
-    """BiCGSTAB on the stored chain, with fixed-point sweeps (which always converge) as the safety net."""
+    """BiCGSTAB on the stored chain; where it fails, factors if there are few states, else fixed-point sweeps."""
 
     def __init__(self, chains: list[Any], gamma: float, tol: float) -> None:
         self._chains, self._gamma, self._tol = chains, gamma, tol
@@ -168,8 +169,12 @@ class Krylov:
             x, residual = proposal, fresh
             if np.linalg.norm(residual, norm) <= target:
                 return x
+        if len(b) <= DENSE_ENOUGH:
+            return SparseLU([P], gamma).solve(b[None, None])[0, 0]
         rounding = 4 * np.finfo(float).eps * scale / (1 - gamma)
-        while np.linalg.norm(residual, norm) > max(target, rounding):
+        left = np.linalg.norm(residual, norm)
+        # Every sweep shrinks the residual by gamma at least: more than these cannot help.
+        for _ in range(int(np.ceil(np.log(max(target, rounding) / left) / np.log(gamma))) if left > 0 else 0):
             x = x + residual
             residual = b - A.matvec(x)
         return x

@@ -169,3 +169,24 @@ def test_sparse_chains_are_factorised_only_where_that_is_cheap():
     jumps = pg.make("garnet", n_states=n).induced(np.full((n, 4), 0.25))[0]
     assert isinstance(chain_resolvent([ring], 0.9), SparseLU)
     assert isinstance(chain_resolvent([jumps], 0.9), Krylov)
+
+
+@pytest.mark.parametrize("n", [300, 2500])
+def test_a_slow_chain_near_discount_one_is_solved_in_time(n):
+    """Two clusters that almost never mix: BiCGSTAB gives up, the fallback must not go on for ever."""
+    rng = np.random.default_rng(0)
+    half = n // 2
+    rows = [rng.choice(half, 4, replace=False) + (s >= half) * half for s in range(n)]
+    P = sparse.csr_array(
+        (np.full(4 * n, 0.25), (np.repeat(np.arange(n), 4), np.concatenate(rows))), shape=(n, n)
+    )
+    leak = sparse.csr_array((np.ones(n), (np.arange(n), (np.arange(n) + half) % n)), shape=(n, n))
+    gamma = 0.9999 if n == 300 else 0.999
+    chain = sparse.csr_array((1 - 1e-6) * P + 1e-6 * leak)
+    b = rng.normal(size=n)
+    x = Krylov([chain], gamma, 1e-12).solve(b[None, None])[0, 0]
+    residual = b + gamma * (chain @ x) - x
+    assert np.abs(residual).max() / (1 - gamma) < 1e-6
+    np.testing.assert_allclose(
+        Krylov([chain], gamma, 1e-12).solve_transposed(b[None, None])[0, 0] @ b, x @ b, rtol=1e-8
+    )
