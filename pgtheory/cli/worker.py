@@ -16,6 +16,8 @@ from threading import Thread
 from typing import Any
 
 LINES_OF_ERROR = 6
+STARTS = 3
+NOT_STARTED = "Kernel died before replying to kernel_info"
 
 
 def main() -> int:
@@ -85,15 +87,22 @@ def _execute(job: dict[str, Any], unfinished: Path, say: Callable[..., None]) ->
             return super().execute_managed_notebook(nb_man, kernel_name, **options)
 
     papermill_engines.register("cell-by-cell", CellByCell)
-    papermill.execute_notebook(
-        job["notebook"],
-        str(unfinished),
-        parameters=job["parameters"],
-        engine_name="cell-by-cell",
-        kernel_name=job["kernel"],
-        language="python",
-        progress_bar=False,
-    )
+    for attempts_left in range(STARTS - 1, -1, -1):
+        try:
+            papermill.execute_notebook(
+                job["notebook"],
+                str(unfinished),
+                parameters=job["parameters"],
+                engine_name="cell-by-cell",
+                kernel_name=job["kernel"],
+                language="python",
+                progress_bar=False,
+            )
+            return
+        except RuntimeError as error:
+            # Two kernels that start together can pick the same port: nothing has run yet, so try again.
+            if NOT_STARTED not in str(error) or not attempts_left:
+                raise
 
 
 def _render(executed: Path) -> Path:
