@@ -1,4 +1,5 @@
-r"""The same quantities in SymPy: returns of tiny MDPs, their estimators, and what gradient transport cancels.
+r"""The same quantities in SymPy: returns of tiny MDPs, their estimators, what gradient transport cancels, and the
+optima and identities behind bounded ratios.
 
 For derivations in lectures, and as an oracle that shares no floating-point code with the rest.
 
@@ -7,7 +8,7 @@ For derivations in lectures, and as an oracle that shares no floating-point code
 >>> symbolic.gradient(J, theta)  # doctest: +SKIP
 """
 
-from pgtheory.symbolic import estimators, transport
+from pgtheory.symbolic import bounded_ratio, estimators, transport
 from pgtheory.symbolic.returns import evaluate, gradient, hessian, softmax_return
 
-__all__ = ["estimators", "evaluate", "gradient", "hessian", "softmax_return", "transport"]
+__all__ = ["bounded_ratio", "estimators", "evaluate", "gradient", "hessian", "softmax_return", "transport"]
