@@ -15,6 +15,7 @@ from pgtheory.brrl.knapsack import leaders, served
 from pgtheory.brrl.optimum import Optimum
 from pgtheory.mdp import validate
 
+COLDEST = np.finfo(np.float64).tiny  # a radius just below what the best actions need leads there
 TIES = 1e-12  # neighbouring values that differ by less, relative to the largest |Q|, are equal
 
 
@@ -45,7 +46,7 @@ def kl_ball(Q: Any, weights: Any, radius: Any) -> Optimum:
         return (weights * entropic).sum(-1) > radius
 
     slack = radius >= -np.log(mass)
-    found = bisect(too_far, np.where(slack, 1.0, 0.0), np.where(slack, 1.0, highest))
+    found = bisect(too_far, np.where(slack, 1.0, COLDEST), np.where(slack, 1.0, highest))
     ratio, threshold = _tilted(Q, weights, found)
     return Optimum.of(
         Q, weights, np.where(slack[..., None], greedy, ratio), np.where(slack, Q.max(-1), threshold)

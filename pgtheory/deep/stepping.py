@@ -68,7 +68,7 @@ class Recipe:
         env = maker()
         if not isinstance(env, gymnasium.Env):
             raise TypeError(f"environment() must return a gymnasium.Env, got {env!r}")
-        return cls(getattr(maker, "__name__", repr(maker)), maker), env
+        return cls(getattr(maker, "__name__", type(maker).__name__), maker), env
 
     def __call__(self) -> gymnasium.Env:
         if isinstance(self.make, gymnasium.envs.registration.EnvSpec):

@@ -164,3 +164,12 @@ def test_equal_values_leave_the_policy_alone():
         best = ball(flat, PI0, [1e-18, 0.5])
         np.testing.assert_allclose(best.ratio, 1, atol=1e-15)
         np.testing.assert_allclose(best.gain, 0, atol=1e-15)
+
+
+def test_a_radius_just_below_what_the_best_actions_need():
+    for p in (0.1, 0.3, 0.7):
+        weights = np.array([p, 1 - p])
+        radii = np.nextafter(-np.log(p), 0) * (1 - np.array([0.0, 1e-16, 1e-15, 1e-12, 1e-6]))
+        best = kl_ball([1.0, 0.0], weights, radii)
+        np.testing.assert_allclose(best.ratio[:, 0], 1 / p, rtol=1e-3)
+        np.testing.assert_allclose(best.gain, 1 - p, rtol=1e-3)
