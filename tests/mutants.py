@@ -18,6 +18,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from mutants_deep import DEEP
+from mutants_ratio import RATIO
 from mutants_stochastic import STOCHASTIC
 
 ROOT = Path(__file__).parents[1]
@@ -186,7 +188,7 @@ FAULTS = (
           '"Date": None, ', ""),
     Fault("figures: random identifiers", FIGURES, "evidence/figures.py",
           '{"svg.hashsalt": _STYLE["svg.hashsalt"]}', '{"svg.hashsalt": None}'),
-    *(Fault(*fault) for fault in STOCHASTIC),
+    *(Fault(*fault) for fault in (*STOCHASTIC, *RATIO, *DEEP)),
 )
 # fmt: on
 

@@ -1,19 +1,23 @@
 r"""From losses per decision to one number. A mask is a weight, and so is a state's share of visits.
 
-Losses and weights are [..., T], the last axis the tokens of one sequence where there are any. The same name means different
-things in different libraries; these are named by what they compute:
+Losses and weights are [..., T], the last axis the tokens of one sequence where there are any. The same name means
+different things in different libraries; these are named by what they compute:
 
-============================  =====================================================  ==========================================
-here                          formula                                                elsewhere
-============================  =====================================================  ==========================================
-``weighted_mean``             :math:`\sum_{it}l_{it}/\sum_i|o_i|`                    verl ``token-mean``, TRL ``bnpo`` (``dapo``
-                                                                                     over the global batch), OpenRLHF's default
-``sequence_mean``             :math:`\frac1N\sum_i\frac1{|o_i|}\sum_tl_{it}`         verl ``seq-mean-token-mean``, TRL ``grpo``
-``sequence_sum``              :math:`\frac1N\sum_i\sum_tl_{it}`                      verl ``seq-mean-token-sum``, TRL's RLOO
-``SequenceSum(L)``            :math:`\frac1{NL}\sum_{it}l_{it}`                      TRL ``dr_grpo``
-``SequenceSum(L, False)``     :math:`\frac1L\sum_{it}l_{it}`                         verl ``seq-mean-token-sum-norm``
-``weighted_sum``              :math:`\sum_{it}w_{it}l_{it}`                          the exact expectation on a finite MDP
-============================  =====================================================  ==========================================
+==========================  ===================================================  ===================================
+here                        formula                                              elsewhere
+==========================  ===================================================  ===================================
+``weighted_mean``           :math:`\sum_{it}l_{it}/\sum_i|o_i|`                  verl ``token-mean``, TRL ``bnpo``
+                                                                                 (``dapo`` over the global batch),
+                                                                                 OpenRLHF's default
+``sequence_mean``           :math:`\frac1N\sum_i\frac1{|o_i|}\sum_tl_{it}`       verl ``seq-mean-token-mean``, TRL
+                                                                                 ``grpo``
+``sequence_sum``            :math:`\frac1N\sum_i\sum_tl_{it}`                    verl ``seq-mean-token-sum``, TRL's
+                                                                                 RLOO
+``SequenceSum(L)``          :math:`\frac1{NL}\sum_{it}l_{it}`                    TRL ``dr_grpo``
+``SequenceSum(L, False)``   :math:`\frac1L\sum_{it}l_{it}`                       verl ``seq-mean-token-sum-norm``
+``weighted_sum``            :math:`\sum_{it}w_{it}l_{it}`                        the exact expectation on a finite
+                                                                                 MDP
+==========================  ===================================================  ===================================
 
 Sequences without a single weight (dropped, or all padding) do not count in N.
 """

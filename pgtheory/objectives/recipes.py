@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pgtheory.objectives.aggregation import SequenceSum, sequence_mean, sequence_sum, weighted_mean
+from pgtheory.objectives.credit.group_targets import GroupMedian, GroupTarget
 from pgtheory.objectives.credit.outcome import (
     BatchScale,
     GroupMean,
-    GroupMedian,
-    GroupTarget,
     GroupZScore,
     Labels,
     LeaveOneOut,
     NoBaseline,
     TokenWhitened,
 )
-from pgtheory.objectives.stages import Recipe
 from pgtheory.objectives.regularisers import KLPenalty
+from pgtheory.objectives.stages import Recipe
 from pgtheory.objectives.surrogates import (
     CISPO,
     BoundedRatio,
@@ -36,10 +35,12 @@ _ALL = (
     Recipe(GroupZScore(), Clip(0.2, dual=3.0), weighted_mean, name="grpo", paper="arXiv:2402.03300, as verl runs it"),
     Recipe(GroupZScore(ddof=0, epsilon=1e-12), Clip(0.2), sequence_mean, KLPenalty("k3", 0.04),
            name="grpo-paper", paper="arXiv:2402.03300, as written"),
-    Recipe(GroupZScore(epsilon=1e-4), Clip(0.2), weighted_mean, name="grpo-trl", paper="arXiv:2402.03300, as TRL runs it"),
+    Recipe(GroupZScore(epsilon=1e-4), Clip(0.2), weighted_mean, name="grpo-trl",
+           paper="arXiv:2402.03300, as TRL runs it"),
     Recipe(BatchScale(), Clip(0.2), weighted_mean, name="grpo-batch", paper="TRL, scale_rewards='batch'"),
     Recipe(GroupMean(), Clip(0.2), SequenceSum(LONGEST), name="dr-grpo", paper="arXiv:2503.20783"),
-    Recipe(GroupZScore(), Clip(0.2, 0.28, dual=10.0), weighted_mean, mixed_only=True, name="dapo", paper="arXiv:2503.14476"),
+    Recipe(GroupZScore(), Clip(0.2, 0.28, dual=10.0), weighted_mean, mixed_only=True, name="dapo",
+           paper="arXiv:2503.14476"),
     Recipe(GroupZScore(), SequenceClip(), sequence_mean, name="gspo", paper="arXiv:2507.18071"),
     Recipe(GroupZScore(), SequenceClip(token=True), sequence_mean, name="gspo-token", paper="arXiv:2507.18071"),
     Recipe(GroupZScore(), CISPO(), weighted_mean, name="cispo", paper="arXiv:2506.13585"),

@@ -12,20 +12,27 @@ ESTIMATORS = ("k1", "k2", "k3")
 
 @dataclass(frozen=True)
 class KLPenalty:
-    r"""An estimator of :math:`\mathrm{KL}(\pi_\theta\Vert\pi_{ref})` per token (Schulman 2020), as a loss or in the reward.
+    r"""An estimator of :math:`\mathrm{KL}(\pi_\theta\Vert\pi_{ref})` per token (Schulman 2020).
 
     With :math:`x=\log\pi_{ref}-\log\pi_\theta` on samples of :math:`\pi_\theta`:
-    :math:`k_1=-x`, :math:`k_2=\frac12x^2`, :math:`k_3=e^x-1-x`. As *losses* on on-policy samples their expected gradients are
-    zero, that of :math:`\mathrm{KL}(\pi_\theta\Vert\pi_{ref})`, and that of :math:`\mathrm{KL}(\pi_{ref}\Vert\pi_\theta)`: the value says
-    nothing about the gradient. In the *reward* (subtracted before credit, without gradient) use k1.
+    :math:`k_1=-x`, :math:`k_2=\frac12x^2`, :math:`k_3=e^x-1-x`. As *losses* on on-policy samples their expected
+    gradients are zero, that of :math:`\mathrm{KL}(\pi_\theta\Vert\pi_{ref})`, and that of
+    :math:`\mathrm{KL}(\pi_{ref}\Vert\pi_\theta)`: the value says nothing about the gradient. In the *reward*
+    (subtracted before credit, without gradient) use k1.
 
     Parameters
     ----------
     estimator : {"k1", "k2", "k3"}
     coefficient : float
     in_reward : bool
+        Taken from an answer's reward, summed over its tokens, under the policy that sampled them.
     limit : float, optional
         Bound on :math:`|x|` (20 in verl).
+
+    Raises
+    ------
+    ValueError
+        For another estimator, and for decisions without ``log_prob_ref``.
     """
 
     estimator: str = "k3"

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pgtheory.mdp import validate
 from pgtheory.objectives.aggregation import weighted_mean
 from pgtheory.objectives.decisions import Decisions
 from pgtheory.objectives.groups import Groups
@@ -29,9 +30,14 @@ class Recipe:
     kl : KLPenalty, optional
         Added to the losses per token, or taken from the reward.
     mixed_only : bool
-        Dynamic sampling: groups whose rewards are all equal are dropped.
+        Dynamic sampling: groups whose rewards are all equal (before a penalty) are dropped; so are answers alone.
     name, paper : str
         What it is called, and where it comes from.
+
+    Raises
+    ------
+    TypeError
+        If a part is not of these kinds.
     """
 
     credit: Callable[..., Any]
@@ -41,6 +47,14 @@ class Recipe:
     mixed_only: bool = False
     name: str = ""
     paper: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("credit", "surrogate", "aggregate"):
+            if not callable(getattr(self, name)):
+                raise TypeError(f"{name} must be callable, got {getattr(self, name)!r}")
+        if self.kl is not None:
+            validate.instance_of("kl", self.kl, KLPenalty)
+        validate.flag("mixed_only", self.mixed_only)
 
     def loss(self, decisions: Decisions) -> torch.Tensor:
         """The scalar to minimise."""
@@ -57,15 +71,14 @@ class Recipe:
             mask = mask * mixed[..., None].to(mask.dtype)
         if self.kl is not None and self.kl.in_reward:
             zeros = torch.zeros_like(groups.log_prob)
-            sampled = Decisions(
-                groups.log_prob_old, groups.log_prob_old, zeros, weight=groups.mask, log_prob_ref=groups.log_prob_ref
-            )
+            old, ref = groups.log_prob_old, groups.log_prob_ref
+            sampled = Decisions(old, old, zeros, weight=groups.mask, log_prob_ref=ref)
             rewards = rewards - self.kl(sampled).sum(-1).detach()
         credit = self.credit(rewards, groups.lengths)
         shape = groups.log_prob.shape
 
         def spread(values: torch.Tensor | None) -> torch.Tensor | None:
-            return None if values is None else values[..., None].expand(shape)
+            return None if values is None else values.to(groups.log_prob.dtype)[..., None].expand(shape)
 
         advantage = spread(credit.advantage)
         assert advantage is not None
@@ -105,11 +118,14 @@ class Recipe:
         Raises
         ------
         ValueError
-            If it names a part that there is none of.
+            If it names a part that there is none of, or a part's field that it has not.
         """
         known = {field.name for field in fields(cls)}
         if not isinstance(record, dict) or not {"credit", "surrogate"} <= record.keys() <= known:
-            raise ValueError(f"record must hold credit, surrogate, and of the rest only {', '.join(sorted(known))}")
+            rest = ", ".join(sorted(known - {"credit", "surrogate"}))
+            raise ValueError(
+                f"record must hold credit and surrogate, and of the rest only {rest}; got {record!r}"
+            )
         return cls(**{key: _part(value) for key, value in record.items()})
 
 
@@ -138,4 +154,8 @@ def _part(value: Any) -> Any:
     if name not in objectives.__all__:
         raise ValueError(f"part must be a name in pgtheory.objectives, got {name!r}")
     home = getattr(objectives, name)
-    return home(**{key: _part(item) for key, item in value.items() if key != "part"}) if is_dataclass(home) else home
+    given = {key: _part(item) for key, item in value.items() if key != "part"}
+    known = {field.name for field in fields(home)} if is_dataclass(home) else set()
+    if not given.keys() <= known:
+        raise ValueError(f"{name} has no field {', '.join(sorted(given.keys() - known))}")
+    return home(**given) if isinstance(home, type) else home

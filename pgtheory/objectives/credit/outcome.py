@@ -1,21 +1,19 @@
 r"""Credit for outcomes: one reward for each of a group's G answers to a prompt, to advantages.
 
-Every credit here is called with rewards and lengths [..., P, G] (P prompts; the lengths in tokens matter to those that
-whiten over tokens) and returns an ``OutcomeCredit`` of the same shape. The conventions of the libraries differ in what they
-divide by; each field below says which. A group of one answer has mean 0 and standard deviation 1.
+Every credit here is called with rewards and lengths [..., P, G] (P prompts; the lengths in tokens matter to those
+that whiten over tokens) and returns an ``OutcomeCredit`` of the same shape. The conventions of the libraries differ in
+what they divide by; each field below says which. A group of one answer has mean 0 and standard deviation 1. A group of
+equal rewards has advantages of exactly 0 in any precision wherever the group's mean is taken off (before whitening).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
 from typing import NamedTuple
 
 import torch
 
 from pgtheory.mdp import validate
-
-BISECTIONS = 100
 
 
 class OutcomeCredit(NamedTuple):
@@ -70,7 +68,7 @@ class GroupZScore:
     epsilon: float = 1e-6
 
     def __post_init__(self) -> None:
-        _spread(self.ddof, self.epsilon)
+        check_spread(self.ddof, self.epsilon)
 
     def __call__(self, rewards: torch.Tensor, lengths: torch.Tensor) -> OutcomeCredit:
         """Credit of rewards [..., P, G]."""
@@ -88,7 +86,7 @@ class BatchScale:
     epsilon: float = 1e-4
 
     def __post_init__(self) -> None:
-        _spread(self.ddof, self.epsilon)
+        check_spread(self.ddof, self.epsilon)
 
     def __call__(self, rewards: torch.Tensor, lengths: torch.Tensor) -> OutcomeCredit:
         """Credit of rewards [..., P, G]."""
@@ -102,8 +100,9 @@ class BatchScale:
 class TokenWhitened:
     r"""Every token gets its answer's reward; then all tokens of the batch are standardised together.
 
-    REINFORCE++ (arXiv:2501.03262), and with ``group_baseline`` its baseline form, which subtracts the group's mean first.
-    Long answers weigh more in mean and variance, which counts tokens (sample variance, :math:`+\epsilon` under the root).
+    REINFORCE++ (arXiv:2501.03262), and with ``group_baseline`` its baseline form, which subtracts the group's mean
+    first. Long answers weigh more in mean and variance, which counts tokens (sample variance, :math:`+\epsilon` under
+    the root).
     """
 
     group_baseline: bool = False
@@ -116,102 +115,11 @@ class TokenWhitened:
     def __call__(self, rewards: torch.Tensor, lengths: torch.Tensor) -> OutcomeCredit:
         """Credit of rewards [..., P, G] of answers of these lengths [..., P, G]."""
         values = rewards - group_mean(rewards) if self.group_baseline else rewards
+        values = values - values[..., :1, :1]  # no rounding where all are equal
         tokens = lengths.sum((-2, -1), keepdim=True)
-        centred = values - (lengths * values).sum((-2, -1), keepdim=True) / tokens
+        centred = values - (lengths * values).sum((-2, -1), keepdim=True) / tokens.clamp(min=1)
         variance = (lengths * centred**2).sum((-2, -1), keepdim=True) / (tokens - 1).clamp(min=1)
         return OutcomeCredit(centred / (variance + self.epsilon).sqrt())
-
-
-@dataclass(frozen=True)
-class GroupMedian:
-    r"""Both advantages of GBPO's official code: :math:`A` over the mean, :math:`\tilde A` over the median, in units of std.
-
-    The median of an even group averages the middle two. With binary rewards it is an atom, and the targets of the
-    majority are exactly 1: they do not average to 1 (see ``GroupTarget`` for targets that do).
-
-    Parameters
-    ----------
-    ddof, epsilon
-        As in ``GroupZScore``.
-    leave_one_out : bool
-        Take the median of the *other* answers.
-    """
-
-    ddof: int = 1
-    epsilon: float = 1e-6
-    leave_one_out: bool = False
-
-    def __post_init__(self) -> None:
-        _spread(self.ddof, self.epsilon)
-        validate.flag("leave_one_out", self.leave_one_out)
-
-    def __call__(self, rewards: torch.Tensor, lengths: torch.Tensor) -> OutcomeCredit:
-        """Credit of rewards [..., P, G]."""
-        std = group_std(rewards, self.ddof, self.epsilon)
-        G = rewards.shape[-1]
-        if G == 1:
-            return OutcomeCredit(rewards / std, rewards / std)
-        if self.leave_one_out:
-            others = torch.stack([torch.cat([rewards[..., :i], rewards[..., i + 1 :]], -1) for i in range(G)], -2)
-            median = middle(others)
-        else:
-            median = middle(rewards)[..., None]
-        return OutcomeCredit((rewards - group_mean(rewards)) / std, (rewards - median) / std)
-
-
-@dataclass(frozen=True)
-class GroupTarget:
-    r"""GBPO with the targets of its theorem: :math:`\rho^*` of the empirical group, which average to 1.
-
-    .. math::
-       \rho^*_i=1-\epsilon_l+(\epsilon_l+\epsilon_h)\,\sigma\Big(\frac{r_i-m}{\mathrm{std}\,\lambda}+\log\frac{\epsilon_l}{\epsilon_h}\Big),
-       \qquad\frac1G\sum_i\rho^*_i=1,
-
-    *m* found by bisection in float64 (arXiv:2604.18578, Thm 4.1 on the group; derived here). Weights are
-    :math:`|A_i|` as in ``GroupMedian``.
-
-    Parameters
-    ----------
-    low, high, temperature : float
-        :math:`\epsilon_l,\epsilon_h,\lambda>0`.
-    ddof, epsilon
-        As in ``GroupZScore``.
-    """
-
-    low: float = 0.2
-    high: float | None = None
-    temperature: float = 1e-4
-    ddof: int = 1
-    epsilon: float = 1e-6
-
-    def __post_init__(self) -> None:
-        _spread(self.ddof, self.epsilon)
-        if not 0 < validate.finite("low", self.low) < 1:
-            raise ValueError(f"low must lie in (0, 1), got {self.low}")
-        object.__setattr__(
-            self, "high", self.low if self.high is None else validate.positive("high", self.high)
-        )
-        validate.positive("temperature", self.temperature)
-
-    def __call__(self, rewards: torch.Tensor, lengths: torch.Tensor) -> OutcomeCredit:
-        """Credit of rewards [..., P, G]."""
-        assert self.high is not None
-        std = group_std(rewards, self.ddof, self.epsilon)
-        if rewards.shape[-1] == 1:
-            return OutcomeCredit(rewards / std, target=torch.ones_like(rewards))
-        r, scale = rewards.double(), (std * self.temperature).double()
-        shift = log(self.low / self.high)
-
-        def targets(m: torch.Tensor) -> torch.Tensor:
-            return 1 - self.low + (self.low + self.high) * torch.sigmoid((r - m) / scale + shift)  # type: ignore[operator]
-
-        floor, ceiling = r.amin(-1, keepdim=True), r.amax(-1, keepdim=True)
-        for _ in range(BISECTIONS):
-            m = (floor + ceiling) / 2
-            above = targets(m).mean(-1, keepdim=True) > 1
-            floor, ceiling = torch.where(above, m, floor), torch.where(above, ceiling, m)
-        advantage = (rewards - group_mean(rewards)) / std
-        return OutcomeCredit(advantage, target=targets((floor + ceiling) / 2).to(rewards.dtype))
 
 
 @dataclass(frozen=True)
@@ -224,9 +132,11 @@ class Labels:
 
 
 def group_mean(rewards: torch.Tensor) -> torch.Tensor:
-    """Mean over each group [..., P, 1]; 0 for groups of one."""
-    mean = rewards.mean(-1, keepdim=True)
-    return torch.zeros_like(mean) if rewards.shape[-1] == 1 else mean
+    """Mean over each group [..., P, 1], of equal rewards exactly theirs; 0 for groups of one."""
+    first = rewards[..., :1]
+    if rewards.shape[-1] == 1:
+        return torch.zeros_like(first)
+    return first + (rewards - first).mean(-1, keepdim=True)
 
 
 def group_std(rewards: torch.Tensor, ddof: int, epsilon: float) -> torch.Tensor:
@@ -234,17 +144,12 @@ def group_std(rewards: torch.Tensor, ddof: int, epsilon: float) -> torch.Tensor:
     G = rewards.shape[-1]
     if G == 1:
         return torch.ones_like(rewards)
-    centred = rewards - rewards.mean(-1, keepdim=True)
+    centred = rewards - group_mean(rewards)
     return ((centred**2).sum(-1, keepdim=True) / (G - ddof)).sqrt() + epsilon
 
 
-def middle(values: torch.Tensor) -> torch.Tensor:
-    """Median over the last axis, the mean of the middle two for an even number."""
-    ordered, n = values.sort(-1).values, values.shape[-1]
-    return (ordered[..., (n - 1) // 2] + ordered[..., n // 2]) / 2
-
-
-def _spread(ddof: int, epsilon: float) -> None:
+def check_spread(ddof: int, epsilon: float) -> None:
+    """Refuse what no standard deviation is divided by."""
     if ddof not in (0, 1) or isinstance(ddof, bool):
         raise ValueError(f"ddof must be 0 (population) or 1 (sample), got {ddof!r}")
     validate.positive("epsilon", epsilon)

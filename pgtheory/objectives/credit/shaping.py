@@ -20,15 +20,31 @@ def truthful_reward(
 
     Parameters
     ----------
-    labels : integer tensor
+    labels : integer tensor [...]
         ``CORRECT``, ``ABSTAINED`` or ``WRONG``.
     abstain : float
     out_of_knowledge : bool tensor, optional
-        Knowledge-enhanced form: for questions marked so, abstaining earns 1 and everything else -1.
+        Knowledge-enhanced form: for questions marked so, abstaining earns 1 and everything else -1. As many axes as
+        the labels: [P, 1] for labels [P, G].
+
+    Returns
+    -------
+    tensor [...]
+        In float64.
+
+    Raises
+    ------
+    ValueError
+        For other labels, and where the marks do not fit the labels axis by axis.
     """
     validate.finite("abstain", abstain)
-    if not torch.isin(labels, torch.tensor([WRONG, ABSTAINED, CORRECT])).all():
+    if not ((labels == WRONG) | (labels == ABSTAINED) | (labels == CORRECT)).all():
         raise ValueError("labels must be 1 (correct), 0 (abstained) or -1 (wrong)")
+    if out_of_knowledge is not None and out_of_knowledge.ndim != labels.ndim:
+        raise ValueError(
+            f"out_of_knowledge must have as many axes as labels, {list(labels.shape)}, "
+            f"got {list(out_of_knowledge.shape)}: mark questions by [P, 1]"
+        )
     reward = torch.where(labels == ABSTAINED, abstain, labels.double())
     if out_of_knowledge is not None:
         reward = torch.where(out_of_knowledge, torch.where(labels == ABSTAINED, 1.0, -1.0), reward)
@@ -44,14 +60,16 @@ def overlong_penalty(lengths: torch.Tensor, longest: int = 20480, margin: int = 
         validate.positive_integer("longest", longest),
         validate.positive_integer("margin", margin),
     )
+    if margin > longest:
+        raise ValueError(f"margin must be at most longest, {longest}, got {margin}")
     return ((longest - margin - lengths) / margin).clamp(-1.0, 0.0)
 
 
 def asymmetric(advantage: torch.Tensor, positive: float = 1.0, negative: float = 1.0) -> torch.Tensor:
     """Advantages with one factor for the positive ones and another for the negative ones."""
-    return advantage * torch.where(
-        advantage > 0, validate.non_negative("positive", positive), validate.non_negative("negative", negative)
-    ).to(advantage.dtype)
+    validate.non_negative("positive", positive)
+    validate.non_negative("negative", negative)
+    return torch.where(advantage > 0, positive * advantage, negative * advantage)
 
 
 def entropy_modulated(
@@ -69,8 +87,8 @@ def entropy_modulated(
     .. math::
        A_{mod}=A\,\frac{e^{-k\bar H_t}}{\mathrm{mean}\,e^{-k\bar H}}+\zeta\,e^{-k'\bar H_{t+1}},
 
-    with :math:`\bar H` the steps' entropies scaled to [0, 1] over the batch, no bonus at a trajectory's last step, and then
-    the batch's mean subtracted.
+    with :math:`\bar H` the steps' entropies scaled to [0, 1] over the batch, no bonus at a trajectory's last step, and
+    then the batch's mean subtracted.
 
     Parameters
     ----------
@@ -80,25 +98,41 @@ def entropy_modulated(
         Mean token entropy of each step under the sampling policy; no gradient is taken through it.
     steps : bool tensor [n, T]
         Which steps there are; a trajectory's come first.
+    k, k_future, zeta : float
+        :math:`k,k'` and :math:`\zeta`; at ``k=0`` nothing is scaled, at ``zeta=0`` nothing is added.
+    centred : bool
+        Subtract the batch's mean.
 
     Returns
     -------
     tensor [n, T]
         Zero where there is no step.
+
+    Raises
+    ------
+    TypeError
+        If ``steps`` is not boolean.
+    ValueError
+        If the shapes do not fit together.
     """
+    for name, value in (("k", k), ("k_future", k_future), ("zeta", zeta)):
+        validate.finite(name, value)
+    if steps.dtype != torch.bool:
+        raise TypeError(f"steps must be boolean, got {steps.dtype}: pass steps.bool()")
     if entropy.shape != steps.shape or advantage.shape != entropy.shape[:1]:
         raise ValueError(
             f"entropy and steps must have shape [n, T] for advantage [n]: got {list(entropy.shape)}, "
             f"{list(steps.shape)} and {list(advantage.shape)}"
         )
     there = steps.to(entropy.dtype)
-    n = there.sum()
+    n = there.sum().clamp(min=1)
     H = entropy.detach()
     least = torch.where(steps, H, torch.inf).amin()
     most = torch.where(steps, H, -torch.inf).amax()
     H = torch.where(steps, (H - least) / (most - least + 1e-8), torch.zeros_like(H))
     scale = torch.exp(-k * H)
-    g = scale * n / (scale * there).sum()
+    total = (scale * there).sum()
+    g = scale * n / torch.where(total > 0, total, torch.ones_like(total))
     follows = torch.cat([there[:, 1:], torch.zeros_like(there[:, :1])], 1)
     clarity = torch.cat([torch.exp(-k_future * H[:, 1:]), torch.zeros_like(H[:, :1])], 1) * follows
     modulated = (advantage[:, None] * g + zeta * clarity) * there

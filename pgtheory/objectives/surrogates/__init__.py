@@ -4,7 +4,7 @@ from pgtheory.objectives.surrogates.bounded_ratio import BoundedRatio, target_ra
 from pgtheory.objectives.surrogates.cispo import CISPO
 from pgtheory.objectives.surrogates.classification import Classification
 from pgtheory.objectives.surrogates.clip import Clip
-from pgtheory.objectives.surrogates.decoupled import Decoupled, ProximalAverage
+from pgtheory.objectives.surrogates.decoupled import Decoupled, ProximalAverage, beta_of_window
 from pgtheory.objectives.surrogates.importance_weighted import ImportanceWeighted
 from pgtheory.objectives.surrogates.ratio_variance import RatioVariance, dual_ascent, ratio_variance
 from pgtheory.objectives.surrogates.sapo import SoftGate
@@ -21,6 +21,7 @@ __all__ = [
     "RatioVariance",
     "SequenceClip",
     "SoftGate",
+    "beta_of_window",
     "dual_ascent",
     "ratio_variance",
     "target_ratio",

@@ -18,18 +18,23 @@ class Classification:
 
     .. math:: \log\Big(1+\sum_{+}e^{-\bar s/\tau}\Big)+\log\Big(1+\sum_{-}e^{\bar s/\tau}\Big)
 
-    for each prompt, with an anchor at 0 on both sides; a prompt whose answers are all alike adds nothing, and still counts in
-    the mean. The sign of the advantage is the label (``credit.Labels``). Every token carries its prompt's loss, which makes
-    ``sequence_mean`` the mean over prompts.
+    for each prompt, with an anchor at 0 on both sides; a prompt whose answers are all alike adds nothing, and still
+    counts in the mean. The sign of the advantage is the label (``Labels``). Every token carries its prompt's loss,
+    which makes ``sequence_mean`` the mean over prompts (each counts by its answers, where some have no token).
 
     Parameters
     ----------
     tau : float
     style : {"anchored", "bce", "product"}
-        ``bce``: each answer alone against the anchor, the mean over answers of mixed groups.
+        ``bce``: each answer alone against the anchor, the mean over answers of all mixed groups.
         ``product``: no anchor, :math:`\log(1+\sum_-e^{\bar s/\tau}\sum_+e^{-\bar s/\tau})`.
     keep_one_sided : bool
         Keep prompts whose answers are all alike (anchored style only).
+
+    Raises
+    ------
+    ValueError
+        For other styles, and for decisions without the axes [..., P, G, T].
     """
 
     tau: float = 0.5
@@ -60,13 +65,12 @@ class Classification:
         if self.style == "bce":
             loss = F.binary_cross_entropy_with_logits(logit, positive.to(logit.dtype), reduction="none")
             counted = (there & mixed[..., None]).to(logit.dtype)
-            of_prompt = (loss * counted).sum() / counted.sum().clamp(min=1) * torch.ones_like(logit[..., 0])
+            mean = (loss * counted).sum((-2, -1)) / counted.sum((-2, -1)).clamp(min=1)
+            of_prompt = mean[..., None].expand(logit.shape[:-1])
         else:
             pull, push = _log_sum(-logit, positive), _log_sum(logit, negative)
-            if self.style == "anchored":
-                of_prompt = F.softplus(pull) + F.softplus(push)
-            else:
-                of_prompt = F.softplus(pull + push)
+            anchored = self.style == "anchored"
+            of_prompt = F.softplus(pull) + F.softplus(push) if anchored else F.softplus(pull + push)
             if not self.keep_one_sided:
                 of_prompt = torch.where(mixed, of_prompt, torch.zeros_like(of_prompt))
         return decisions.masked(of_prompt[..., None, None].expand(decisions.log_prob.shape))

@@ -27,5 +27,5 @@ class SoftGate:
     def __call__(self, decisions: Decisions) -> torch.Tensor:
         """Loss per decision, in the shape of ``decisions.log_prob``."""
         A = decisions.masked(decisions.advantage)
-        tau = torch.where(A > 0, self.tau_positive, self.tau_negative).to(A.dtype)
+        tau = torch.where(A > 0, torch.full_like(A, self.tau_positive), self.tau_negative)
         return -4 / tau * torch.sigmoid(tau * (decisions.ratio - 1)) * A

@@ -14,9 +14,10 @@ class SequenceClip:
 
     .. math:: w_i=\exp\Big(\frac1{|o_i|}\sum_t\log\rho_{it}\Big),\qquad\ell_i=-\min\{w_iA_i,\mathrm{clip}(w_i)A_i\}
 
-    Every token of a sequence carries its sequence's loss, so that ``sequence_mean`` is the paper's objective: a whole answer is
-    clipped or kept. The token form has the ratio's *value* from the sequence and its gradient from the token; with one
-    advantage for a sequence both have the same gradient.
+    Every token of a sequence carries its sequence's loss, so that ``sequence_mean`` is the paper's objective: a whole
+    answer is clipped or kept. The token form has the ratio's *value* from the sequence and its gradient from the token;
+    with one advantage for a sequence both have the same gradient. The clip is finer than half precision resolves: give
+    it log-probabilities of at least float32 (``Groups`` does).
 
     Parameters
     ----------
