@@ -2,9 +2,9 @@
 
     python bench/training.py [--only cartpole] [--steps 60000] [--repeats 3]
 
-Same networks (two tanh layers of 64 for actor and critic), same rollout, minibatch, epochs and total steps; the time is
-that of the whole loop. Ours is timed without and with a compiled update; compilation happens once in a process
-and is shown beside it. Every contender runs in a process of its own; the median of the repeats counts, which take turns.
+Same networks (two tanh layers of 64 for actor and critic), same rollout, minibatch, epochs and total steps; the time
+is that of the whole loop. Ours is timed without and with a compiled update; compilation happens once in a process
+and is in the seconds beside it. Every contender runs in a process of its own; they take turns, the median counts.
 """
 
 import argparse
@@ -97,7 +97,8 @@ def one(contender, name, n, settings, steps, seed, threads, solved):
 
 
 def spawn(*arguments):
-    code = f"import json, sys; sys.path.insert(0, {str(sys.path[0])!r}); import training; print(json.dumps(training.one(*json.loads(sys.argv[1]))))"
+    code = f"import json, sys; sys.path.insert(0, {str(sys.path[0])!r}); import training; "
+    code += "print(json.dumps(training.one(*json.loads(sys.argv[1]))))"
     done = subprocess.run([sys.executable, "-c", code, json.dumps(arguments)], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)

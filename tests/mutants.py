@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mutants_deep import DEEP
+from mutants_oracle import ORACLE
 from mutants_ratio import RATIO
 from mutants_stochastic import STOCHASTIC
 
@@ -188,7 +189,7 @@ FAULTS = (
           '"Date": None, ', ""),
     Fault("figures: random identifiers", FIGURES, "evidence/figures.py",
           '{"svg.hashsalt": _STYLE["svg.hashsalt"]}', '{"svg.hashsalt": None}'),
-    *(Fault(*fault) for fault in (*STOCHASTIC, *RATIO, *DEEP)),
+    *(Fault(*fault) for fault in (*STOCHASTIC, *RATIO, *DEEP, *ORACLE)),
 )
 # fmt: on
 

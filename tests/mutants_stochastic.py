@@ -100,7 +100,7 @@ STOCHASTIC = (
      "psi = 0.0\n                for k in range(lengths[b, i]):\n"
      "                    psi += power[k] * r[b, i, k]\n                table["),
     ("gradient: discounts one step late", SAMPLED, "mdp/sampling_kernels.py",
-     "power[t - 1] * gamma\n    for b in range(lo, hi):\n        table", "power[t - 1] * gamma\n    power *= gamma\n    for b in range(lo, hi):\n        table"),  # noqa: E501
+     "power[t - 1] * gamma\n    for b in range(lo, hi):\n        table", "power[t - 1] * gamma\n    power *= gamma\n    for b in range(lo, hi):\n        table"),
     ("HVP: rewards-to-go discounted from t", SAMPLED, "mdp/sampling_kernels.py",
      "psi += power[t] * r[b, i, t]\n                state", "psi = gamma * psi + r[b, i, t]\n                state"),
     ("baseline: own trajectory included", SAMPLED, "problems/returns.py",

@@ -32,6 +32,13 @@ examples:
   pgtheory reproduce --out build/figures --check-numbers figures
 """
 
+EXAMINE = """\
+Print what a recipe's update is in expectation, exactly, where answers are right or wrong.
+
+scale: how many times the gradient of the success probability; signal/noise: squared norm of the expected
+update over the variance of one group's. Beside ours, the nearest objective of every library that is installed.
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
@@ -60,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_reproduce(commands)
     _add_claims(commands)
+    _add_examine(commands)
     _add_list(commands)
     return parser
 
@@ -118,9 +126,32 @@ def _add_claims(commands: Any) -> None:
     command.set_defaults(run=_claims)
 
 
+def _add_examine(commands: Any) -> None:
+    command = commands.add_parser(
+        "examine",
+        help="print bias, scale and noise of language-model objectives, exactly",
+        description=EXAMINE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = command.add_argument
+    add("names", nargs="+", metavar="NAME", help="a recipe ('pgtheory list recipes' names them), or 'all'")
+    add("--group-size", type=_positive, default=8, metavar="G", help="answers in a group (default: 8)")
+    add(
+        "--p",
+        type=float,
+        nargs="+",
+        default=[0.01, 0.1, 0.25, 0.5, 0.9],
+        metavar="P",
+        help="chances of a right answer (default: 0.01 0.1 0.25 0.5 0.9)",
+    )
+    add("--ours-only", action="store_true", help="leave other libraries out (importing them takes a while)")
+    add("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=_examine)
+
+
 def _add_list(commands: Any) -> None:
-    command = commands.add_parser("list", help="list the MDPs, the notebooks or the claims")
-    command.add_argument("what", choices=("mdps", "notebooks", "claims"))
+    command = commands.add_parser("list", help="list the MDPs, the recipes, the notebooks or the claims")
+    command.add_argument("what", choices=("mdps", "recipes", "notebooks", "claims"))
     _add_notebooks(command)
     command.add_argument(
         "--folder", type=Path, default=Path("figures"), help="where the claims are (default: figures)"
@@ -161,11 +192,25 @@ def _claims(arguments: argparse.Namespace) -> int:
     return print_ledger(arguments.folder, markdown=arguments.markdown)
 
 
+def _examine(arguments: argparse.Namespace) -> int:
+    from pgtheory.cli.examining import examine_recipes
+
+    return examine_recipes(
+        arguments.names,
+        group_size=arguments.group_size,
+        p=arguments.p,
+        as_json=arguments.json,
+        libraries=not arguments.ours_only,
+    )
+
+
 def _list(arguments: argparse.Namespace) -> int:
     from pgtheory.cli import listing
 
     if arguments.what == "mdps":
         return listing.list_mdps()
+    if arguments.what == "recipes":
+        return listing.list_recipes()
     if arguments.what == "notebooks":
         return listing.list_notebooks(arguments.notebooks)
     return listing.list_claims(arguments.folder)

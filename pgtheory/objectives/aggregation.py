@@ -13,8 +13,10 @@ here                        formula                                             
                                                                                  ``grpo``
 ``sequence_sum``            :math:`\frac1N\sum_i\sum_tl_{it}`                    verl ``seq-mean-token-sum``, TRL's
                                                                                  RLOO
-``SequenceSum(L)``          :math:`\frac1{NL}\sum_{it}l_{it}`                    TRL ``dr_grpo``
-``SequenceSum(L, False)``   :math:`\frac1L\sum_{it}l_{it}`                       verl ``seq-mean-token-sum-norm``
+``SequenceSum(L)``          :math:`\frac1{NL}\sum_{it}l_{it}`                    TRL ``dr_grpo``, verl 0.9
+                                                                                 ``seq-mean-token-sum-norm``
+``SequenceSum(L, False)``   :math:`\frac1L\sum_{it}l_{it}`                       earlier verl's, as others describe
+                                                                                 it
 ``weighted_sum``            :math:`\sum_{it}w_{it}l_{it}`                        the exact expectation on a finite
                                                                                  MDP
 ==========================  ===================================================  ===================================

@@ -7,7 +7,18 @@ import pytest
 
 from pgtheory.cli.main import main
 
-HEAVY = ["scipy", "numba", "torch", "papermill", "nbformat", "joblib", "tqdm", "pgtheory.evidence"]
+HEAVY = [
+    "scipy",
+    "numba",
+    "torch",
+    "pgtheory.oracle",
+    "pgtheory.objectives",
+    "papermill",
+    "nbformat",
+    "joblib",
+    "tqdm",
+    "pgtheory.evidence",
+]
 
 
 def test_help_imports_nothing_heavy():
@@ -42,6 +53,10 @@ except SystemExit:
         ["reproduce", "--jobs", "0"],
         ["reproduce", "--profile", "huge"],
         ["reproduce", "-p", "3=4"],
+        ["examine"],
+        ["examine", "grpo", "--group-size", "0"],
+        ["examine", "grpo", "--p", "rare"],
+        ["list", "objectives"],
     ],
 )
 def test_bad_usage_exits_with_2(arguments, capsys):

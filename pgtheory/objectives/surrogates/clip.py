@@ -49,5 +49,5 @@ class Clip:
         assert self.high is not None
         loss = -torch.minimum(ratio * A, ratio.clamp(1 - self.low, 1 + self.high) * A)
         if self.dual is not None:
-            loss = torch.where(A < 0, torch.minimum(loss, -self.dual * A), loss)
+            loss = torch.minimum(loss, -self.dual * A.clamp(max=0))  # where A > 0 the loss is below 0 anyway
         return loss

@@ -40,11 +40,14 @@ class SequenceClip:
     def __call__(self, decisions: Decisions) -> torch.Tensor:
         """Loss per token, in the shape of ``decisions.log_prob`` [..., T]."""
         A = decisions.masked(decisions.advantage)
-        mean = sequence_log_ratio(decisions)[..., None]
-        log_w = mean.detach() + decisions.log_ratio - decisions.log_ratio.detach() if self.token else mean
-        w = log_w.exp()
-        loss = -torch.minimum(w * A, w.clamp(1 - self.low, 1 + self.high) * A)
-        return decisions.masked(loss)
+        w = sequence_log_ratio(decisions)[..., None].exp()
+        if not self.token:
+            return decisions.masked(-torch.minimum(w * A, w.clamp(1 - self.low, 1 + self.high) * A))
+        w = w.detach()
+        whole, clipped = w * A, w.clamp(1 - self.low, 1 + self.high) * A
+        slope = torch.where(whole <= clipped, whole, torch.zeros_like(whole))
+        log_ratio = decisions.log_ratio
+        return -torch.minimum(whole, clipped) - slope * (log_ratio - log_ratio.detach())
 
 
 def sequence_log_ratio(decisions: Decisions) -> torch.Tensor:
