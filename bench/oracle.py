@@ -3,7 +3,8 @@
     python bench/oracle.py [--repeats 7]
 
 One thread. The surrogates read the same token batch [512, 1024] in float32, forward and backward to the
-log-probabilities, in turns; each time is the median of the repeats. Where TRL is installed its own GRPO loss runs on the same tensors.
+log-probabilities, in turns; each time is the median of the repeats. Where TRL is installed its own GRPO loss runs
+on the same tensors.
 """
 
 import argparse
