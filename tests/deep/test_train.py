@@ -154,28 +154,36 @@ def test_no_public_name_is_hidden_by_a_module_of_the_same_name():
 )
 def test_killed_and_resumed_is_as_never_interrupted(tmp_path, algorithm, environment, options):
     options = {"updates": 8, "checkpoint_every": 3, **options}
-    whole = run(algorithm, environment, **options)
+    whole = run(algorithm, environment, folder=tmp_path / "whole", **options)
     for n in (5, 2):  # killed after update 5, and from 3 on again after another 2
         with pytest.raises(Killed):
-            run(algorithm, environment, folder=tmp_path, callback=killed_after(n), **options)
-    assert checkpoint.latest(tmp_path).name == f"step-{3 * UPDATE:09d}.safetensors"
+            run(algorithm, environment, folder=tmp_path / "broken", callback=killed_after(n), **options)
+    assert checkpoint.latest(tmp_path / "broken").name == f"step-{3 * UPDATE:09d}.safetensors"
     rows = []
-    assert_same(run(algorithm, environment, folder=tmp_path, callback=rows.append, **options), whole)
+    assert_same(
+        run(algorithm, environment, folder=tmp_path / "broken", callback=rows.append, **options), whole
+    )
     assert [row["step"] for row in rows] == [UPDATE * k for k in range(4, 9)]
-    again = run(algorithm, environment, folder=tmp_path, callback=rows.append, **options)
+    again = run(algorithm, environment, folder=tmp_path / "broken", callback=rows.append, **options)
     assert_same(again, whole)
     assert len(rows) == 5  # nothing was left to do
 
 
+def test_without_a_folder_nothing_is_cut(tmp_path):
+    often = run(updates=8, checkpoint_every=1)
+    assert_same(often, run(updates=8, checkpoint_every=8))
+    assert not torch.equal(often.agent.theta, run(updates=8, checkpoint_every=1, folder=tmp_path).agent.theta)
+
+
 def test_a_torn_checkpoint_falls_back_to_the_one_before(tmp_path):
     options = {"updates": 8, "checkpoint_every": 2}
-    whole = run(**options)
+    whole = run(folder=tmp_path / "whole", **options)
     with pytest.raises(Killed):
-        run(folder=tmp_path, callback=killed_after(7), **options)
-    newest = checkpoint.latest(tmp_path)
+        run(folder=tmp_path / "broken", callback=killed_after(7), **options)
+    newest = checkpoint.latest(tmp_path / "broken")
     newest.write_bytes(newest.read_bytes()[:-100])
     with pytest.warns(UserWarning, match="falling back"):
-        resumed = run(folder=tmp_path, **options)
+        resumed = run(folder=tmp_path / "broken", **options)
     assert_same(resumed, whole)
 
 
@@ -200,20 +208,22 @@ def test_a_checkpoint_says_whose_it_is(tmp_path):
 
 
 def test_an_environment_that_pays_nan_is_named_and_the_checkpoint_stays(tmp_path):
-    whole = run(environment=Aim, updates=2, checkpoint_every=1)
+    whole = run(environment=Aim, updates=2, checkpoint_every=1, folder=tmp_path / "whole")
     with pytest.raises(BrokenEnvironment, match="reward is not finite") as caught:
-        run(environment=lambda: Breaks(40, np.nan), folder=tmp_path, checkpoint_every=1)
+        run(environment=lambda: Breaks(40, np.nan), folder=tmp_path / "broken", checkpoint_every=1)
     assert (caught.value.environment, caught.value.index, caught.value.step) == ("<lambda>", 0, 41)
-    tensors, record = checkpoint.load(checkpoint.latest(tmp_path))
+    tensors, record = checkpoint.load(checkpoint.latest(tmp_path / "broken"))
     assert record["done"] == 2
     assert torch.equal(tensors["theta"], whole.agent.theta)
 
 
 def test_parameters_that_are_not_finite_are_a_divergence_and_the_checkpoint_stays(tmp_path):
-    whole = run(environment=Aim, updates=2, checkpoint_every=1)
+    whole = run(environment=Aim, updates=2, checkpoint_every=1, folder=tmp_path / "whole")
     with pytest.raises(Diverged, match="after update 3 of PPO"):
-        run(environment=lambda: Breaks(40, 1e39), folder=tmp_path, checkpoint_every=1)  # inf in float32
-    tensors, record = checkpoint.load(checkpoint.latest(tmp_path))
+        run(
+            environment=lambda: Breaks(40, 1e39), folder=tmp_path / "broken", checkpoint_every=1
+        )  # inf in float32
+    tensors, record = checkpoint.load(checkpoint.latest(tmp_path / "broken"))
     assert record["done"] == 2
     assert torch.equal(tensors["theta"], whole.agent.theta)
 
