@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import linalg, optimize
 
@@ -163,6 +163,7 @@ def test_many_directions_at_one_gain():
 
 
 @given(seeds)
+@example(seed=201784656)  # where the search stops before the gradient has vanished
 @examples(60)
 def test_nothing_near_the_best_gain_is_better(seed):
     system, *_, covariance, _ = drawn(seed)
