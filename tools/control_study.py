@@ -27,7 +27,9 @@ ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "figures" / "data" / "control-mujoco.json"
 STEPS, SEEDS = 1_000_000, 5
 CASES = {name: ["ppo", "bpo"] for name in ("Hopper-v4", "Swimmer-v4", "HalfCheetah-v4")}
-PRESETS = {name: [f"ppo/{name[:-3].lower()}", f"bpo/{name[:-3].lower()}"] for name in ("Swimmer-v4", "Hopper-v4")}
+PRESETS = {
+    name: [f"ppo/{name[:-3].lower()}", f"bpo/{name[:-3].lower()}"] for name in ("Swimmer-v4", "Hopper-v4")
+}
 
 
 def cell(rng, environment, method):
@@ -64,7 +66,9 @@ def rounded(values: np.ndarray) -> list:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--presets", action="store_true")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "control-study")
