@@ -90,9 +90,12 @@ start = time.thread_time()  # who else is on the machine does not count
 import pgtheory
 print(time.thread_time() - start, *(name for name in {HEAVY} if name in sys.modules))
 """
-    runs = [run(code).split() for _ in range(5)]
-    assert [heavy for _, *heavy in runs] == [[]] * 5
-    assert min(float(seconds) for seconds, *_ in runs) < 0.3
+    for _ in range(20):  # a busy machine is slow now and then; a heavy import is slow every time
+        seconds, *heavy = run(code).split()
+        assert heavy == []
+        if float(seconds) < 0.3:
+            return
+    pytest.fail(f"importing pgtheory takes {seconds} s")
 
 
 def test_rooms_leave_what_is_heavy_for_first_use():
