@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 
 from pgtheory.brrl.box import RatioBox
-from pgtheory.brrl.improvement import evaluate_stationary, improve
+from pgtheory.brrl.improvement import improve
 from pgtheory.mdp import FiniteMDP
+from pgtheory.mdp.evaluation import evaluate_stationary
 
 
 @dataclass(frozen=True, eq=False)

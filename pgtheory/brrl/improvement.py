@@ -24,8 +24,8 @@ import numpy as np
 
 from pgtheory.brrl.box import RatioBox
 from pgtheory.brrl.optimum import Optimum, optimal_ratio
-from pgtheory.mdp import FiniteMDP, validate
-from pgtheory.mdp.evaluation import PolicyEvaluation, evaluate
+from pgtheory.mdp import FiniteMDP
+from pgtheory.mdp.evaluation import PolicyEvaluation, evaluate, evaluate_stationary
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,14 +125,3 @@ def improve(mdp: FiniteMDP, pi: Any, box: RatioBox, temperature: float = 0.0) ->
     """
     before = evaluate_stationary(mdp, pi)
     return Improvement(before, optimal_ratio(before.Q, before.pi, box, temperature), box, float(temperature))
-
-
-def evaluate_stationary(mdp: FiniteMDP, pi: Any) -> PolicyEvaluation:
-    """``evaluate`` where one Q per state and action is needed: refuses an MDP with a horizon."""
-    validate.instance_of("mdp", mdp, FiniteMDP)
-    if mdp.horizon is not None:
-        raise ValueError(
-            f"mdp must have an infinite horizon, got horizon {mdp.horizon}; "
-            "use mdp.replace(horizon=None) or unroll it into layers (pgtheory.mdp.unroll)"
-        )
-    return evaluate(mdp, pi)

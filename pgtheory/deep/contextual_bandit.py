@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from pgtheory.deep.adam import BETA1, BETA2
 from pgtheory.deep.noisy_bandits import ARMS, BASELINES, CONTEXTS, NoisyBandits, log_prob_of
 from pgtheory.mdp import validate
 from pgtheory.objectives import Decisions, RatioVariance, dual_ascent, ratio_variance, weighted_mean
 
-BETA1, BETA2, ADAM_EPS = 0.9, 0.999, 1e-8
+ADAM_EPS = 1e-8
 
 
 @dataclass(frozen=True)

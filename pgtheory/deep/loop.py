@@ -37,7 +37,7 @@ class Loop:
         compiled: bool,
         normalise_observations: bool,
         normalise_rewards: bool,
-        identity: dict[str, Any],
+        schedule: dict[str, int],
     ) -> None:
         self.algorithm, self.worlds, self.seed = algorithm, worlds, seed
         self.done = 0  # updates
@@ -51,7 +51,15 @@ class Loop:
         self.rewards = RewardScale(worlds.n, algorithm.discount) if normalise_rewards else None
         self.episodes = Episodes(worlds.n)
         self.observations = np.empty((worlds.n, size), np.float32)
-        self.identity = identity
+        self.identity = {  # what makes two runs the same
+            "algorithm": repr(algorithm),
+            "network": repr(network),
+            "environment": worlds.name,
+            "n_environments": worlds.n,
+            "seed": seed,
+            "normalise": [normalise_observations, normalise_rewards],
+            **schedule,
+        }
 
     @property
     def steps(self) -> int:

@@ -167,16 +167,7 @@ def train(
                 compiled=compiled,
                 normalise_observations=normalise_observations,
                 normalise_rewards=normalise_rewards,
-                identity={
-                    "algorithm": repr(algorithm),
-                    "network": repr(network),
-                    "environment": worlds.name,
-                    "n_environments": n_environments,
-                    "seed": seed,
-                    "normalise": [normalise_observations, normalise_rewards],
-                    "checkpoint_every": every,
-                    **({"updates": updates} if algorithm.anneal else {}),
-                },
+                schedule={"checkpoint_every": every} | ({"updates": updates} if algorithm.anneal else {}),
             )
             if folder is not None:
                 loop.resume(folder)
@@ -203,8 +194,8 @@ def train(
                     stop = (callback is not None and callback({"step": loop.steps, **row}) is True) or last
                     if folder is not None and (stop or loop.done % every == 0):
                         loop.save(folder)
-                    if folder is not None and loop.done % every == 0 and not stop:
-                        loop.reset()
+                        if not stop:
+                            loop.reset()
             return Run(loop.agent(), metrics.to_xarray(), loop.steps)
     finally:
         torch.set_num_threads(before)

@@ -142,6 +142,23 @@ def evaluate(
     return evaluate_unchecked(mdp, check_policy(mdp, pi), H, validate.positive("tol", tol))
 
 
+def evaluate_stationary(mdp: FiniteMDP, pi: np.ndarray) -> PolicyEvaluation:
+    """``evaluate`` where one Q for each state and action is needed, which an MDP with a horizon does not have.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``evaluate``, and if the MDP has a horizon.
+    """
+    validate.instance_of("mdp", mdp, FiniteMDP)
+    if mdp.horizon is not None:
+        raise ValueError(
+            f"mdp must have an infinite horizon, got horizon {mdp.horizon}: put the time into the state "
+            "(pgtheory.mdp.unroll) and drop the horizon (mdp.replace(horizon=None))"
+        )
+    return evaluate(mdp, pi)
+
+
 def evaluate_unchecked(mdp: FiniteMDP, pi: np.ndarray, H: int | None, tol: float) -> PolicyEvaluation:
     """``evaluate`` for policies known to be valid (those a policy class has just computed)."""
     flat = np.ascontiguousarray(pi.reshape(-1, mdp.n_states, mdp.n_actions))

@@ -149,14 +149,14 @@ def inner_epochs(
     sampler = theta if theta_old is None else problem.check(theta_old, "theta_old")
     before = problem.tokens(sampler).detach()
     counts = all_groups(G, M)
-    probability = multinomial(counts, before[0].sum(-1).exp().numpy())
+    probability, drawn = multinomial(counts, before[0].sum(-1).exp().numpy()), members(counts)
     if recipe.mixed_only:
-        rewards = problem.rewards[0].numpy()[members(counts)]
+        rewards = problem.rewards[0].numpy()[drawn]
         probability = probability * (rewards.max(-1) > rewards.min(-1))
         if probability.sum() == 0:
             raise ValueError("no group has unequal rewards, so dynamic sampling would draw for ever")
         probability = probability / probability.sum()
-    who = torch.as_tensor(members(counts))[:, None]  # [N, 1, G]
+    who = torch.as_tensor(drawn)[:, None]  # [N, 1, G]
     mask = problem.mask.double()
 
     def loss(theta: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pgtheory.mdp import validate
-from pgtheory.mdp.evaluation import evaluate
+from pgtheory.mdp.evaluation import evaluate_stationary
 from pgtheory.mdp.finite import FiniteMDP
 
 if TYPE_CHECKING:
@@ -50,16 +49,10 @@ def exact_decisions(mdp: FiniteMDP, log_pi: Any, pi_old: Any) -> Decisions:
 
     from pgtheory.objectives import Decisions
 
-    validate.instance_of("mdp", mdp, FiniteMDP)
     if not isinstance(log_pi, torch.Tensor) or not log_pi.is_floating_point():
         got = getattr(log_pi, "dtype", type(log_pi).__name__)
         raise TypeError(f"log_pi must be a tensor of floating-point numbers, got {got}")
-    if mdp.horizon is not None:
-        raise ValueError(
-            f"mdp must have an infinite horizon, got horizon={mdp.horizon}: put the time into the state "
-            "(pgtheory.mdp.unroll) and drop the horizon (mdp.replace(horizon=None))"
-        )
-    ev = evaluate(mdp, pi_old)
+    ev = evaluate_stationary(mdp, pi_old)
     if log_pi.shape != ev.pi.shape:
         raise ValueError(
             f"log_pi must have the shape of pi_old, {list(ev.pi.shape)}, got {list(log_pi.shape)}"

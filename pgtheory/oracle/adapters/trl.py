@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from pgtheory.objectives.groups import Groups
+from pgtheory.oracle.adapters.releases import installed_release, refuse_unknown
 
 TESTED = ("1.16",)
 """Releases whose trainer is known to run on what is given here."""
@@ -87,20 +87,11 @@ def trl_objective(
 
 def installed() -> str | None:
     """TRL's version, if it is installed."""
-    try:
-        return version("trl")
-    except PackageNotFoundError:
-        return None
+    return installed_release("trl")
 
 
 def _trainer(settings: dict[str, Any]) -> Any:
-    found = installed()
-    if found is None:
-        raise ImportError(f"trl must be installed: pip install 'trl=={TESTED[-1]}.*'")
-    if ".".join(found.split(".")[:2]) not in TESTED:
-        raise ImportError(
-            f"trl must be of release {' or '.join(TESTED)}, whose trainer is known; found {found}"
-        )
+    refuse_unknown("trl", installed(), TESTED, "trainer is")
     from trl import GRPOConfig, GRPOTrainer
 
     class OnTheBench(GRPOTrainer):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 import torch
 
 from pgtheory.objectives.groups import Groups
+from pgtheory.oracle.adapters.releases import installed_release, refuse_unknown
 
 TESTED = ("0.9",)
 """Releases whose functions are known to run on what is given here."""
@@ -112,20 +112,11 @@ def verl_objective(
 
 def installed() -> str | None:
     """verl's version, if it is installed."""
-    try:
-        return version("verl")
-    except PackageNotFoundError:
-        return None
+    return installed_release("verl")
 
 
 def _algorithms() -> Any:
-    found = installed()
-    if found is None:
-        raise ImportError(f"verl must be installed: pip install 'verl=={TESTED[-1]}.*'")
-    if ".".join(found.split(".")[:2]) not in TESTED:
-        raise ImportError(
-            f"verl must be of release {' or '.join(TESTED)}, whose functions are known; found {found}"
-        )
+    refuse_unknown("verl", installed(), TESTED, "functions are")
     from verl.trainer.ppo import core_algos
 
     return core_algos
