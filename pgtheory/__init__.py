@@ -45,6 +45,7 @@ _ROOMS = (
     "problems",
     "methods",
     "brrl",
+    "agnostic",
     "oracle",
     "deep",
     "evidence",

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "continuous": {"mdp"},
     "problems": {"mdp", "policies", "continuous", "objectives"},
     "brrl": {"mdp"},
+    "agnostic": {"mdp"},
     "oracle": {"mdp", "objectives"},
     "deep": {"mdp", "objectives"},
     "methods": {"mdp", "problems"},
