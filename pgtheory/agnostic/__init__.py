@@ -31,6 +31,7 @@ _HOME = {
     "spanning_capacity": "spanning",
     "tree_bounds": "spanning",
     "DeterministicMDP": "witness",
+    "draw_paths": "drawing",
     "Coverability": "coverage",
     "coverability": "coverage",
     "cumulative_reachability": "coverage",
