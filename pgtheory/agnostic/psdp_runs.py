@@ -35,7 +35,7 @@ def psdp_runs(
     values : array [runs]
         Exact value of the policy that each run returns.
     chosen : int array [runs, H]
-        The policy of the class that each layer took.
+        The policy of the class that each layer took, the first of those that play alike there.
 
     Raises
     ------
@@ -51,8 +51,11 @@ def psdp_runs(
     for h in reversed(range(mdp.horizon)):
         Q = np.broadcast_to(mdp.lookahead(h, V), (runs, *mdp.rewards[h].shape)).clip(0.0, 1.0)
         wins = _wins(n, resets[h], env.emissions[h], Q, rng)
-        score = wins[:, np.arange(wins.shape[1]), policies.actions[h]].sum(-1)  # [runs, policies], integers
-        chosen[:, h] = (score + rng.uniform(0.0, 0.5, score.shape)).argmax(1)
+        rows, first, many = np.unique(policies.actions[h], axis=0, return_index=True, return_counts=True)
+        score = wins[:, np.arange(wins.shape[1]), rows].sum(-1)  # [runs, rows], integers
+        # a tie is tossed among policies: of m that play alike the luckiest is the largest of m uniform numbers
+        luck = rng.uniform(size=score.shape) ** (1 / many)
+        chosen[:, h] = first[(score + luck / 2).argmax(1)]
         V = (latent[h][chosen[:, h]] * Q).sum(-1)
     assert V is not None  # there is at least one layer
     return V @ mdp.start, chosen

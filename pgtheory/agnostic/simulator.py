@@ -103,6 +103,7 @@ class Simulator:
         self.reset = [_cumulative(x) for x in env.resets or ()]
         self.visits = 0
         self.latent = np.empty(FIRST_RECORDS, np.int32)
+        self.layer = np.empty(FIRST_RECORDS, np.int32)
         self.open = np.empty(FIRST_RECORDS, bool)
         self.mark = np.empty(FIRST_RECORDS, np.int64)
         self.begun = {"starts": 0, "resets": 0, "restarts": 0}
@@ -129,15 +130,15 @@ class Simulator:
     def every_state(self, layer: int) -> Observations:
         """All that can be observed in a layer without fresh labels; no episode stands there."""
         latent, views = np.nonzero(self.env.emissions[layer])
-        visits = self._register(latent)
+        visits = self._register(layer, latent)
         self.open[visits] = False
         labels = latent * self.env.views[layer] + views
         return Observations(layer, views, labels, visits, self)
 
     def again(self, observations: Observations) -> Observations:
         """The same observations, each with an episode that stands there."""
-        visits = self._register(self.latent[self.check(observations)])
-        return replace(observations, _visits=visits)
+        before = self.check(observations)
+        return replace(observations, _visits=self._register(observations.layer, self.latent[before]))
 
     def step(self, observations: Observations, actions: np.ndarray) -> tuple[np.ndarray, Observations | None]:
         """Rewards [n] and next observations (None after the last layer); the episodes leave where they stood."""
@@ -167,12 +168,13 @@ class Simulator:
     def check(self, observations: Observations) -> np.ndarray:
         """Numbers of the visits, for observations that were handed out here."""
         validate.instance_of("observations", observations, Observations)
-        if observations._source is not self:
+        visits = observations._visits
+        if observations._source is not self or (self.layer[visits] != observations.layer).any():
             raise AccessError(
                 "these observations were not handed out by this access object: a state that was never seen cannot be "
                 "returned to"
             )
-        return observations._visits
+        return visits
 
     def _emit(self, layer: int, latent: np.ndarray) -> Observations:
         n, show, fresh = len(latent), self.show[layer], self.env.fresh[layer]
@@ -180,20 +182,20 @@ class Simulator:
         if show.shape[1] > 1:
             views = (self.rng.random(n)[:, None] >= show[latent]).sum(-1)
         labels = np.where(fresh[views], self._fresh_labels(n), latent * show.shape[1] + views)
-        return Observations(layer, views, labels, self._register(latent), self)
+        return Observations(layer, views, labels, self._register(layer, latent), self)
 
     def _fresh_labels(self, n: int) -> np.ndarray:
         """Negative numbers, so that none is the label of a state."""
         return -self.names.integers(1, 2**62, n)
 
-    def _register(self, latent: np.ndarray) -> np.ndarray:
+    def _register(self, layer: int, latent: np.ndarray) -> np.ndarray:
         visits = np.arange(self.visits, self.visits + len(latent))
         self.visits += len(latent)
         while self.visits > len(self.latent):
-            for name in ("latent", "open", "mark"):
+            for name in ("latent", "layer", "open", "mark"):
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.empty_like(old)]))
-        self.latent[visits], self.open[visits] = latent, True
+        self.latent[visits], self.layer[visits], self.open[visits] = latent, layer, True
         return visits
 
     def _actions(self, actions: np.ndarray, n: int) -> np.ndarray:

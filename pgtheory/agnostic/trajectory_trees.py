@@ -27,17 +27,19 @@ class TreeEstimate:
 
     Attributes
     ----------
-    values : array [n]
-        Mean return over trees of every policy.
-    returns_std : array [n]
-        Standard deviation over trees of every policy's return.
+    returns : array [trees, n]
+        Return of every policy in every tree.
     calls : int array [trees]
         Transitions drawn for each tree.
     """
 
-    values: np.ndarray
-    returns_std: np.ndarray
+    returns: np.ndarray
     calls: np.ndarray
+
+    @property
+    def values(self) -> np.ndarray:
+        """Mean return [n] of every policy over the trees."""
+        return self.returns.mean(0)
 
     @property
     def best(self) -> int:
@@ -71,7 +73,7 @@ def trajectory_trees(access: LocalSimulator | Replay, policies: PolicyClass, n: 
     chunk = max(1, AT_ONCE // len(policies))
     parts = [_grow(access, policies, min(chunk, n - i)) for i in range(0, n, chunk)]
     returns, calls = (np.concatenate(x) for x in zip(*parts))
-    return TreeEstimate(returns.mean(0), returns.std(0), calls)
+    return TreeEstimate(returns, calls)
 
 
 def _grow(access: LocalSimulator | Replay, policies: PolicyClass, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +85,7 @@ def _grow(access: LocalSimulator | Replay, policies: PolicyClass, n: int) -> tup
     at = np.repeat(tree[:, None], len(policies), 1)  # where each policy stands in each tree
     for h in range(access.horizon):
         action = policies.actions[h][everyone, here.views[at]].astype(np.int64)
-        pair, which = _distinct(at * access.n_actions + action)
+        pair, which = _distinct(at * access.n_actions + action, len(here) * access.n_actions)
         state = pair // access.n_actions
         rewards, reached = access.step(access.restart(here[state]), pair % access.n_actions)
         calls += np.bincount(tree[state], minlength=n)
@@ -97,7 +99,8 @@ def _grow(access: LocalSimulator | Replay, policies: PolicyClass, n: int) -> tup
     return total, calls
 
 
-def _distinct(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct keys, and for every entry which of them it is."""
-    distinct, which = np.unique(keys, return_inverse=True)
-    return distinct, which.reshape(keys.shape)
+def _distinct(keys: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct keys among 0..bound-1 in order, and for every entry which of them it is; no sorting."""
+    there = np.zeros(bound, bool)
+    there[keys] = True
+    return np.flatnonzero(there), (there.cumsum() - 1)[keys]

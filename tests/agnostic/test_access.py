@@ -1,5 +1,7 @@
 """Access models: what they allow, what they forbid, what they count."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -91,13 +93,15 @@ def test_an_episode_leaves_where_it_stood(model):
 
 def test_only_what_was_handed_out_here_can_be_returned_to():
     mine, other = LocalSimulator(LOCK, rng()), LocalSimulator(LOCK, rng())
-    theirs = other.start(2)
+    seen, theirs = mine.start(2), other.start(2)
     for call in (mine.restart, lambda x: mine.step(x, 0)):
         with pytest.raises(AccessError, match="not handed out by this access object"):
             call(theirs)
+    with pytest.raises(AccessError, match="not handed out by this access object"):
+        mine.restart(replace(seen, layer=3))  # dressed up as one of the last layer
     with pytest.raises(TypeError, match="observations must be a Observations"):
         mine.restart(17)
-    assert mine.spent.episodes == mine.spent.steps == 0
+    assert (mine.spent.restarts, mine.spent.steps) == (0, 0)
 
 
 def test_a_local_simulator_returns_to_the_same_state():
