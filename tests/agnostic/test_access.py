@@ -248,6 +248,8 @@ def test_impossible_states_are_never_drawn():
     _, after = access.step(here, 0)
     assert set(here.views) == set(range(10))
     assert set(after.views) == {0, 1, 2}
+    # the largest uniform number that there is, which no run of this size would meet
+    assert access._simulator.first.searchsorted(np.nextafter(1, 0), side="right") == 9
 
 
 def test_blocks_have_the_values_of_what_they_stand_for():

@@ -71,6 +71,14 @@ def test_it_may_leave_the_class():
     assert env.values(result.policy) == pytest.approx([0.8])
 
 
+def test_scores_from_episodes_estimate_the_exact_ones():
+    mdp, policies = worked_mdp()
+    env = with_uniform_resets(ObservedMDP.tabular(mdp))
+    exact, sampled = exact_psdp(env, policies), psdp(MuReset(env, rng(1)), policies, 100_000, rng(2))
+    assert sampled.chosen.tolist() == exact.chosen.tolist() == [2, 3]
+    assert np.abs(sampled.scores - exact.scores).max() < 0.02
+
+
 class TestLocks:
     @pytest.mark.parametrize("horizon", [2, 4, 7])
     def test_exactly(self, horizon):

@@ -156,6 +156,12 @@ class TestImportanceSampling:
         assert np.abs(by_core.mean(0)).max() < 4 * by_core.std(0).max() / np.sqrt(40)
         assert (by_core**2).mean() < (uniform**2).mean() / 4
 
+    def test_a_core_that_overlaps_is_weighed_by_how_many_agree(self):
+        """The class as its own core: most episodes of singletons could be those of several."""
+        env, policies = random_tabular(3, 4, rng(3)), singletons(3, 4)
+        estimate = core_exploration(Online(env, rng(1)), policies, policies, 40_000, rng(2))
+        assert np.abs(estimate.values - env.values(policies)).max() < 0.05
+
     def test_chunks_change_nothing(self, monkeypatch):
         env, policies = random_tabular(3, 4, rng(2)), tons(2, 3, 4)
         whole = uniform_exploration(Online(env, rng(1)), policies, 3000, rng(1)).values
