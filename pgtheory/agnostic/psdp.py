@@ -117,8 +117,8 @@ def exact_psdp(
         Q = mdp.lookahead(h, V)
         scores[h] = (latent[h] * Q).sum(-1) @ env.resets[h]
         good = scores[h] >= scores[h].max() - allowed[h] - atol
-        worst = scores[h][good].min() if allowed[h] > 0 else scores[h].max()
-        chosen[h] = np.flatnonzero(good & (scores[h] <= worst + atol))[0]
+        taken = scores[h][good].min() if allowed[h] > 0 else scores[h].max()
+        chosen[h] = np.flatnonzero(np.abs(scores[h] - taken) <= atol)[0]
         V = (latent[h][chosen[h]] * Q).sum(-1)
     tail = [policies.actions[h][chosen[h]] for h in range(H)]
     return PSDPResult(_alone(tail, mdp.n_actions), chosen, scores, 0)

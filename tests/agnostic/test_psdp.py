@@ -142,6 +142,10 @@ class TestAmplifier:
         _, chosen = psdp_runs(env, policies, 1, 4000, rng(4))
         assert 0.45 < chosen.mean() < 0.55
         flat = ObservedMDP.blind(LayeredMDP([1.0], [], [[[0.0, 0.0]]]), resets=[[1.0]])
+        nothing = LayeredMDP([1.0], [[[[1.0], [1.0]]]], [[[0.0, 0.0]]] * 2)
+        uneven = PolicyClass([[[0], [1], [0]], [[0], [0], [1]]])  # two of three policies play 0 in the last layer
+        _, chosen = psdp_runs(ObservedMDP.blind(nothing, resets=[[1.0]] * 2), uneven, 1, 4000, rng(5))
+        assert (uneven.actions[1][chosen[:, 1], 0] == 0).mean() == pytest.approx(2 / 3, abs=0.03)
         tossed = [psdp(MuReset(flat, rng(i)), policies, 5, rng(i)).chosen[0] for i in range(400)]
         assert 0.4 < np.mean(tossed) < 0.6
 
