@@ -2,6 +2,9 @@
 
 Everything here is about one question: with no assumption but that a finite class of policies is given, how many
 samples does it take to find a policy nearly as good as the best of the class (arXiv:2506.01884)?
+
+Classes, capacities, coverage, access models and instances are names of this package. An algorithm is a function in the
+module of its name: ``from pgtheory.agnostic.popler import popler``; bounds are in ``pgtheory.agnostic.bounds``.
 """
 
 from importlib import import_module
@@ -47,6 +50,47 @@ _HOME = {
     "smallest_petals": "sunflower",
     "smallest_core": "sunflower",
     "uncovered_path": "sunflower",
+    "AccessError": "access",
+    "BudgetExhausted": "access",
+    "Online": "access",
+    "LocalSimulator": "access",
+    "Generative": "access",
+    "MuReset": "access",
+    "HybridResets": "access",
+    "Observations": "access",
+    "Spent": "access",
+    "ObservedMDP": "observed",
+    "Replay": "replay",
+    "policy_emulator": "emulator",
+    "exact_psdp": "psdp",
+    "exact_cpi": "cpi",
+    "exact_process": "reward_process",
+    "core_exploration": "uniform_exploration",
+    "two_latent_lock": "instances",
+    "balanced_lock": "instances",
+    "error_amplifier": "instances",
+    "advantage_trap": "instances",
+    "hidden_arm": "instances",
+    "worked_mdp": "instances",
+    "special_walk": "problems",
+    "context_block": "problems",
+    "ObservedMDP": "observed",
+    "Online": "access",
+    "LocalSimulator": "access",
+    "Generative": "access",
+    "MuReset": "access",
+    "HybridResets": "access",
+    "AccessError": "simulator",
+    "BudgetExhausted": "simulator",
+    "worked_mdp": "instances",
+    "hidden_arm": "instances",
+    "two_latent_lock": "instances",
+    "balanced_lock": "instances",
+    "error_amplifier": "instances",
+    "advantage_trap": "instances",
+    "random_tabular": "problems",
+    "special_walk": "problems",
+    "context_block": "problems",
 }
 
 __all__ = sorted(_HOME)

@@ -143,7 +143,8 @@ class TestAmplifier:
         assert 0.45 < chosen.mean() < 0.55
         flat = ObservedMDP.blind(LayeredMDP([1.0], [], [[[0.0, 0.0]]]), resets=[[1.0]])
         nothing = LayeredMDP([1.0], [[[[1.0], [1.0]]]], [[[0.0, 0.0]]] * 2)
-        uneven = PolicyClass([[[0], [1], [0]], [[0], [0], [1]]])  # two of three policies play 0 in the last layer
+        # two of the three policies play 0 in the last layer
+        uneven = PolicyClass([[[0], [1], [0]], [[0], [0], [1]]])
         _, chosen = psdp_runs(ObservedMDP.blind(nothing, resets=[[1.0]] * 2), uneven, 1, 4000, rng(5))
         assert (uneven.actions[1][chosen[:, 1], 0] == 0).mean() == pytest.approx(2 / 3, abs=0.03)
         tossed = [psdp(MuReset(flat, rng(i)), policies, 5, rng(i)).chosen[0] for i in range(400)]
