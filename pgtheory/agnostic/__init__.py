@@ -74,23 +74,7 @@ _HOME = {
     "worked_mdp": "instances",
     "special_walk": "problems",
     "context_block": "problems",
-    "ObservedMDP": "observed",
-    "Online": "access",
-    "LocalSimulator": "access",
-    "Generative": "access",
-    "MuReset": "access",
-    "HybridResets": "access",
-    "AccessError": "simulator",
-    "BudgetExhausted": "simulator",
-    "worked_mdp": "instances",
-    "hidden_arm": "instances",
-    "two_latent_lock": "instances",
-    "balanced_lock": "instances",
-    "error_amplifier": "instances",
-    "advantage_trap": "instances",
     "random_tabular": "problems",
-    "special_walk": "problems",
-    "context_block": "problems",
 }
 
 __all__ = sorted(_HOME)
