@@ -168,3 +168,11 @@ class TestImportanceSampling:
         monkeypatch.setattr("pgtheory.agnostic.uniform_exploration.AT_ONCE", 1000)
         parts = uniform_exploration(Online(env, rng(1)), policies, 3000, rng(1)).values
         assert parts == pytest.approx(whole, abs=1e-12)
+
+
+def test_two_tons_on_eight_states_have_a_smaller_capacity_than_on_large_layers():
+    """The sum of capacities is 51 here; 62, and 22 for the largest, belong to layers that are large enough."""
+    policies = tons(2, 8, 6)
+    assert spanning_capacity(policies).by_layer == (2, 4, 7, 11, 13, 14)
+    env = random_tabular(8, 6, rng(0))
+    assert trajectory_trees(Generative(env, rng(1)), policies, 200).calls.max() <= 51
