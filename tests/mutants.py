@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from mutants_agnostic import AGNOSTIC
 from mutants_deep import DEEP
 from mutants_oracle import ORACLE
 from mutants_ratio import RATIO
@@ -189,7 +190,7 @@ FAULTS = (
           '"Date": None, ', ""),
     Fault("figures: random identifiers", FIGURES, "evidence/figures.py",
           '{"svg.hashsalt": _STYLE["svg.hashsalt"]}', '{"svg.hashsalt": None}'),
-    *(Fault(*fault) for fault in (*STOCHASTIC, *RATIO, *DEEP, *ORACLE)),
+    *(Fault(*fault) for fault in (*STOCHASTIC, *RATIO, *DEEP, *ORACLE, *AGNOSTIC)),
 )
 # fmt: on
 

@@ -49,6 +49,7 @@ class Spent:
 
     @property
     def steps(self) -> int:
+        """Those of all layers."""
         return sum(self.steps_by_layer)
 
 
