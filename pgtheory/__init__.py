@@ -48,6 +48,7 @@ _ROOMS = (
     "agnostic",
     "oracle",
     "deep",
+    "hybrid",
     "evidence",
     "symbolic",
     "plots",

@@ -11,6 +11,7 @@ SHIPPED = (
     "chain",
     "cliff",
     "combination-lock",
+    "diabolical-lock",
     "dirichlet",
     "frozen-lake",
     "garnet",

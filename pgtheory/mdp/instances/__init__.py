@@ -1,6 +1,7 @@
 """Named instances with parameters; ``names()`` lists them, ``make(name, **parameters)`` builds one."""
 
 from pgtheory.mdp.instances.corridors import chain, combination_lock, river_swim
+from pgtheory.mdp.instances.diabolical import diabolical_lock
 from pgtheory.mdp.instances.grids import cliff, gridworld, windy_gridworld
 from pgtheory.mdp.instances.random_mdps import dirichlet, garnet
 from pgtheory.mdp.instances.registry import builder, describe, instance, make, names
@@ -14,6 +15,7 @@ __all__ = [
     "cliff",
     "combination_lock",
     "describe",
+    "diabolical_lock",
     "dirichlet",
     "frozen_lake",
     "garnet",

@@ -1,0 +1,48 @@
+"""Hybrid natural policy gradient: offline data inside an on-policy method (arXiv:2311.08384).
+
+PyTorch and Numba are imported on first use.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "Setting": "setting",
+    "Draws": "setting",
+    "Moments": "moments",
+    "population": "moments",
+    "empirical": "moments",
+    "sampled": "moments",
+    "Tabular": "critics",
+    "Linear": "critics",
+    "HPE": "evaluation",
+    "Fit": "evaluation",
+    "hac": "actor_critic",
+    "fresh": "actor_critic",
+    "hnpg": "natural_gradient",
+    "natural_direction": "natural_gradient",
+    "chain_or_exit": "misspecified",
+    "npg_coefficient": "coefficients",
+    "offline_ratio": "coefficients",
+    "offline_coefficient": "coefficients",
+    "completeness_error": "coefficients",
+    "gap": "decomposition",
+    "Layers": "layers",
+    "Counts": "layers",
+    "LayeredHAC": "layered_hac",
+    "tabular_lock": "lock_tabular",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
