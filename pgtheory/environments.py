@@ -1,4 +1,4 @@
-"""Registers the named MDPs with Gymnasium, without building or importing any of them.
+"""Registers the named MDPs and the continuous lock with Gymnasium, without building or importing any of them.
 
 ``import pgtheory`` does this, so ``gymnasium.make("pgtheory/RiverSwim-v0")`` works afterwards, and
 ``gymnasium.make("pgtheory:pgtheory/RiverSwim-v0")`` even without the import.
@@ -43,3 +43,9 @@ def register(name: str) -> None:
 
 for _name in SHIPPED:
     register(_name)
+if "pgtheory/ContinuousLock-v0" not in gymnasium.registry:
+    gymnasium.register(
+        "pgtheory/ContinuousLock-v0",
+        entry_point="pgtheory.hybrid.lock_env:LockEnv",
+        vector_entry_point="pgtheory.hybrid.lock_env:LockVectorEnv",
+    )

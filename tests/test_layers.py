@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "agnostic": {"mdp"},
     "oracle": {"mdp", "objectives"},
     "deep": {"mdp", "objectives"},
-    "hybrid": {"mdp", "objectives", "deep"},
+    "hybrid": {"mdp", "policies", "objectives", "deep"},
     "methods": {"mdp", "problems"},
     "theory": {"mdp", "policies", "continuous", "problems"},
     "plots": {"mdp", "policies", "problems"},

@@ -1,6 +1,6 @@
 """Hybrid natural policy gradient: offline data inside an on-policy method (arXiv:2311.08384).
 
-PyTorch and Numba are imported on first use.
+PyTorch, Numba and Gymnasium are imported on first use.
 """
 
 from importlib import import_module
@@ -31,6 +31,17 @@ _HOME = {
     "Counts": "layers",
     "LayeredHAC": "layered_hac",
     "tabular_lock": "lock_tabular",
+    "ContinuousLock": "lock",
+    "ClassFeatures": "encoders",
+    "OfflineData": "offline",
+    "Transitions": "offline",
+    "collect": "offline",
+    "coverage": "offline",
+    "read_minari": "minari_files",
+    "write_minari": "minari_files",
+    "train": "finite_horizon",
+    "LinearHNPG": "linear",
+    "NetworkHNPG": "network",
 }
 
 __all__ = sorted(_HOME)
