@@ -178,7 +178,7 @@ class HPE:
         solve, share = critic.regression(weights), off / np.where(weights > 0, weights, 1.0)
 
         def step(f: np.ndarray) -> np.ndarray:
-            V = (pi * f).sum(-1)
+            V = (pi * f).sum(-1) * ~data.terminal
             targets = data.offline.backup(V, data.discount)
             returns = self.on_targets == "returns"
             other = data.returns if returns else data.online.backup(V, data.discount)
