@@ -33,6 +33,7 @@ _HOME = {
     "tabular_lock": "lock_tabular",
     "ContinuousLock": "lock",
     "ClassFeatures": "encoders",
+    "Hadamard": "encoders",
     "OfflineData": "offline",
     "Transitions": "offline",
     "collect": "offline",

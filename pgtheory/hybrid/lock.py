@@ -165,7 +165,7 @@ def _encoder(observation: Any, horizon: int) -> Encoder:
         return Latent()
     if observation == "hadamard":
         return Hadamard(horizon)
-    if not hasattr(observation, "encode"):
+    if isinstance(observation, str) or not hasattr(observation, "encode"):  # strings have one too
         raise ValueError(
             f"observation must be 'hadamard', 'latent' or an encoder such as ClassFeatures, got {observation!r}"
         )
