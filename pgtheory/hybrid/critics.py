@@ -87,11 +87,13 @@ class Linear:
     def regression(self, weights: np.ndarray) -> Solver:
         moment = np.einsum("sai,sa,saj->ij", self.features, weights, self.features)
         inverse = np.linalg.pinv(moment + self.ridge * np.eye(self.dim), hermitian=True)
-        reader = np.einsum("ij,saj,sa->isa", inverse, self.features, weights)
+        reader = np.einsum("ij,saj,sa->isa", inverse, self.features, weights).reshape(self.dim, -1)
 
         def solve(targets: np.ndarray, previous: np.ndarray) -> np.ndarray:
-            w = (reader * targets).sum((-2, -1))
-            return self.features @ (w if self.bound is None else np.clip(w, -self.bound, self.bound))
+            w = reader @ targets.ravel()
+            if self.bound is not None:
+                w = np.minimum(np.maximum(w, -self.bound), self.bound)
+            return self.features @ w
 
         return solve
 

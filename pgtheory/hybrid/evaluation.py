@@ -21,6 +21,7 @@ from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from pgtheory.hybrid.critics import Critic
 from pgtheory.hybrid.moments import Moments
@@ -172,17 +173,25 @@ class HPE:
         return off + on
 
     def iteration(self, data: Moments, pi: np.ndarray, critic: Critic) -> Step:
-        """One iteration as a map of f [S, A] to f [S, A]."""
+        r"""One iteration as a map of f [S, A] to f [S, A].
+
+        The regression's target is affine in the values ahead, :math:`b+Mf(\cdot,\pi)`, with what both terms put into
+        b and M mixed by their shares of each pair's weight.
+        """
         off, on = self._terms(data)
         weights, live = off + on, ~data.terminal[:, None]
-        solve, share = critic.regression(weights), off / np.where(weights > 0, weights, 1.0)
+        share = off / np.where(weights > 0, weights, 1.0)
+        ahead, acting = data.discount * (_rows(share) @ data.offline.P), pi * live
+        if self.on_targets == "returns":
+            base = share * data.offline.r + (1 - share) * data.returns
+        else:
+            base = share * data.offline.r + (1 - share) * data.online.r
+            ahead = ahead + data.discount * (_rows(1 - share) @ data.online.P)
+        solve = critic.regression(weights)
 
         def step(f: np.ndarray) -> np.ndarray:
-            V = (pi * f).sum(-1) * ~data.terminal
-            targets = data.offline.backup(V, data.discount)
-            returns = self.on_targets == "returns"
-            other = data.returns if returns else data.online.backup(V, data.discount)
-            return solve(share * targets + (1 - share) * other, f) * live
+            V = (acting * f).sum(-1)
+            return solve(base + (ahead @ V).reshape(base.shape), f) * live
 
         return step
 
@@ -213,6 +222,11 @@ class HPE:
     @staticmethod
     def _start(start: Any, shape: tuple[int, ...]) -> np.ndarray:
         return np.zeros(shape) if start is None else validate.real_array("start", start, shape, "[S, A]")
+
+
+def _rows(scale: np.ndarray) -> sparse.dia_array:
+    """What multiplies the rows of a matrix [S*A, ...] by ``scale`` [S, A]."""
+    return sparse.diags_array(scale.ravel())
 
 
 def _factor(changes: np.ndarray, size: float) -> float:

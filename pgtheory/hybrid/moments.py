@@ -31,10 +31,6 @@ class Model:
     r: np.ndarray
     P: Any
 
-    def backup(self, V: np.ndarray, discount: float) -> np.ndarray:
-        r""":math:`r+\gamma PV` [S, A] of state values V [S]."""
-        return self.r + discount * (self.P @ V).reshape(self.r.shape)
-
 
 @dataclass(frozen=True, eq=False)
 class Moments:

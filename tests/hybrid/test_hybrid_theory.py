@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from two_states import PI, random_policy, random_setting, two
 
@@ -53,6 +53,7 @@ def best_policy(setting):
 # -- Lemma 3 ------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), pairs=st.booleans(), size=st.floats(0, 50))
 def test_both_forms_add_up_to_the_gap(seed, pairs, size):
     rng = np.random.default_rng(seed)
@@ -100,6 +101,7 @@ def test_coefficients_of_the_separating_instance():
     assert offline_ratio(Setting(SEPARATING.mdp, np.eye(4)[:, :1] * [1, 0], LEAVE * 0.25), LEAVE) == math.inf
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_least_occupancies_bound_every_policy_and_are_reached(seed):
     rng = np.random.default_rng(seed)
@@ -117,6 +119,7 @@ def test_least_occupancies_bound_every_policy_and_are_reached(seed):
         assert (setting.occupancy(mixed) >= least - 1e-7).all()
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_coefficients_are_ordered_as_the_paper_says(seed):
     rng = np.random.default_rng(seed)
