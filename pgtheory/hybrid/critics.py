@@ -31,7 +31,7 @@ class Critic(Protocol):
 
 
 @dataclass(frozen=True)
-class Tabular:
+class Tabular(Critic):
     """Every function of the pair; one that no data speak about keeps its previous value."""
 
     def regression(self, weights: np.ndarray) -> Solver:
@@ -46,7 +46,7 @@ class Tabular:
 
 
 @dataclass(frozen=True, eq=False)
-class Linear:
+class Linear(Critic):
     r""":math:`f=\psi(s,a)^\top w`.
 
     Parameters

@@ -151,6 +151,18 @@ def test_the_linear_offline_coefficient_is_the_best_ratio(seed):
     )
 
 
+def test_the_linear_offline_coefficient_where_the_best_direction_is_no_function():
+    """With a constant critic T f - f = r - (1 - gamma) c: a comparator of small rewards asks for -r, which none is."""
+    setting = random_setting(np.random.default_rng(1))
+    pi_e, constant = np.eye(3)[setting.mdp.r.argmin(-1)], Linear(np.ones((4, 3, 1)))
+    found = offline_coefficient(setting, pi_e, constant, [pi_e])
+    c = np.append(-np.geomspace(1e-3, 1e6, 400), np.geomspace(1e-3, 1e6, 400))
+    errors = setting.mdp.r[..., None] - 0.1 * c
+    d_e = setting.occupancy(pi_e)
+    ratios = np.einsum("sa,sac->c", d_e, errors) / np.sqrt(np.einsum("sa,sac->c", setting.nu, errors**2))
+    assert max(0.0, ratios.max()) == pytest.approx(found, rel=1e-4)
+
+
 def test_the_linear_offline_coefficient_is_infinite_where_offline_data_see_no_error():
     setting = two(nu=[[1.0, 0], [0, 0]])
     assert offline_coefficient(setting, PI) == math.inf
