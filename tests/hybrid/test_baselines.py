@@ -6,7 +6,8 @@ import torch
 
 from pgtheory.hybrid import ContinuousLock, collect
 from pgtheory.hybrid.baselines.cloning import Cloning
-from pgtheory.hybrid.baselines.rlpd import RLPD, Actor, _Buffer, _Learner, _offline, train_rlpd
+from pgtheory.hybrid.baselines.rlpd import RLPD, _Buffer, _Learner, _offline, train_rlpd
+from pgtheory.hybrid.baselines.soft_actor_critic import Actor
 
 
 @pytest.fixture
