@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from pgtheory.mdp import validate
 Solver = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
+@runtime_checkable
 class Critic(Protocol):
     """A class of functions [S, A]."""
 
@@ -85,6 +86,11 @@ class Linear(Critic):
         return self.features.shape[-1]
 
     def regression(self, weights: np.ndarray) -> Solver:
+        if weights.shape != self.features.shape[:2]:
+            raise ValueError(
+                f"features must be of the data's pairs [S, A] = {list(weights.shape)}, "
+                f"got {list(self.features.shape[:2])}"
+            )
         moment = np.einsum("sai,sa,saj->ij", self.features, weights, self.features)
         inverse = np.linalg.pinv(moment + self.ridge * np.eye(self.dim), hermitian=True)
         reader = np.einsum("ij,saj,sa->isa", inverse, self.features, weights).reshape(self.dim, -1)

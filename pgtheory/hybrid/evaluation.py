@@ -148,7 +148,9 @@ class HPE:
         TypeError, ValueError
             If the data run out or ``start`` does not fit.
         """
-        f = self._start(start, np.shape(pi))
+        validate.instance_of("critic", critic, Critic)
+        pi = validate.real_array("pi", pi, (None, None), "[S, A]")
+        f = self._start(start, pi.shape)
         total = np.zeros_like(f)
         changes: list[float] = []
         for k, (one, step) in enumerate(self._iterations(data, pi, critic), 1):
