@@ -2,10 +2,9 @@
 
     python tools/hybrid_study.py [--jobs 1] [--only METHOD[/HORIZON] ...] [--seeds N] [--folder build/hybrid-study]
 
-Each case has a cap on online steps and a number of seeds, in ``CASES``; 0 is for cases that nobody waits for unless asked
-by ``--seeds``. Finished cells stay
-in the folder; after every case its curves go to ``figures/data/hybrid-lock-mlp.json``, beside those that are
-there, with the versions and the machine that made them.
+Each case has a cap on online steps and a number of seeds, in ``CASES``; those with 0 run only if ``--seeds`` asks for
+them. Finished cells stay in the folder; after every case its curves go to ``figures/data/hybrid-lock-mlp.json``, beside
+those that are there, with the versions and the machine that made them.
 """
 
 import argparse
