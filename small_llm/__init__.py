@@ -1,0 +1,43 @@
+"""Policy gradients on a small language model: tasks with verifiers, rollouts, and the loop that learns from them.
+
+    >>> from small_llm import Config, WarmUp, train
+    >>> run = train(Config(task="add2", recipe="grpo", steps=50, warm_up=WarmUp(accuracy=0.4)))  # doctest: +SKIP
+    >>> run.metrics["reward/mean"].plot()  # doctest: +SKIP
+
+PyTorch and transformers are imported on first use.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "Config": "config",
+    "WarmUp": "config",
+    "train": "training",
+    "Run": "training",
+    "open_run": "opening",
+    "NotFinite": "experience",
+    "evaluate": "evaluation",
+    "Evaluation": "evaluation",
+    "task": "tasks",
+    "Task": "tasks",
+    "Problem": "tasks",
+    "load": "models",
+    "sample": "rollout",
+    "Rollouts": "rollout",
+    "token_log_probs": "logprob",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

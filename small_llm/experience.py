@@ -1,0 +1,102 @@
+"""What a step learns from: problems, sampled answers in groups, and their rewards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pgtheory.deep import checkpoint
+from small_llm.rollout import Rollouts, sample
+from small_llm.tasks import Problem, Task
+
+_TENSORS = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask", "log_prob", "truncated")
+
+
+class NotFinite(RuntimeError):
+    """A reward, a logit or a gradient is NaN or infinite; the message says which, and where the step's data lie."""
+
+
+@dataclass(frozen=True, eq=False)
+class Experience:
+    """P problems with G answers each.
+
+    Attributes
+    ----------
+    problems : list of Problem, [P]
+    rollouts : Rollouts
+        The answers of one problem in succession.
+    rewards : tensor [P, G]
+        What is learned from; a wrapper may have made them noisy, or a matter of votes.
+    accuracy : float
+        Share of answers that the task's own verifier finds right.
+    """
+
+    problems: list[Problem]
+    rollouts: Rollouts
+    rewards: torch.Tensor
+    accuracy: float
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """1 for the answers' tokens [P, G, T], their end included."""
+        return self.rollouts.completion_mask.unflatten(0, self.rewards.shape)
+
+    @property
+    def log_prob_old(self) -> torch.Tensor:
+        """Of the policy that sampled [P, G, T]; 0 behind an answer's end."""
+        return self.rollouts.log_prob.unflatten(0, self.rewards.shape)
+
+    def summary(self) -> dict[str, float]:
+        """Metrics of the answers."""
+        spread = self.rewards.amax(1) > self.rewards.amin(1)
+        return {
+            "reward/mean": float(self.rewards.mean()),
+            "reward/accuracy": self.accuracy,
+            "reward/mixed": float(spread.float().mean()),
+            "answer/length": float(self.mask.sum(-1).float().mean()),
+            "answer/truncated": float(self.rollouts.truncated.float().mean()),
+        }
+
+    def save(self, path: Path, why: str) -> None:
+        """Write everything down, for a look at what went wrong."""
+        tensors = {name: getattr(self.rollouts, name) for name in _TENSORS}
+        record = {
+            "why": why,
+            "prompts": [problem.prompt for problem in self.problems],
+            "answers": [problem.answer for problem in self.problems],
+            "texts": self.rollouts.texts,
+        }
+        checkpoint.save(path, {**tensors, "rewards": self.rewards}, record)
+
+
+def collect(
+    model: Any,
+    tokenizer: Any,
+    problems: list[Problem],
+    task: Task,
+    judge: Task,
+    *,
+    group_size: int,
+    max_new_tokens: int,
+    temperature: float,
+    generator: torch.Generator,
+) -> Experience:
+    """Sample answers to problems; ``task`` rewards them, ``judge`` says which are right."""
+    rollouts = sample(
+        model,
+        tokenizer,
+        [problem.prompt for problem in problems],
+        groups=group_size,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        generator=generator,
+    )
+    texts = [rollouts.texts[i : i + group_size] for i in range(0, len(rollouts.texts), group_size)]
+    rewards = np.stack([task.rewards(problem, group) for problem, group in zip(problems, texts)])
+    verdicts = [judge.verify(problem, text) for problem, group in zip(problems, texts) for text in group]
+    on_device = torch.from_numpy(rewards).float().to(rollouts.log_prob.device)
+    return Experience(problems, rollouts, on_device, float(np.mean(np.array(verdicts) == 1)))

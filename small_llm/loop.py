@@ -1,0 +1,144 @@
+"""Where a run stands, and one step of it; saved to and restored from a checkpoint."""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pgtheory.deep import checkpoint
+from small_llm.config import Config
+from small_llm.experience import Experience, NotFinite, collect
+from small_llm.learner import Learner
+from small_llm.optimiser import rate
+from small_llm.tasks import Task
+
+PROBLEMS, SAMPLING, SHUFFLING = range(3)  # streams of random numbers
+TOLERANCE = {"float32": 1e-3, "bfloat16": 0.5}
+"""How far log-probabilities kept from sampling may be off those of a teacher-forced pass."""
+
+
+class Loop:
+    """The state of training.
+
+    All its randomness is a function of the seed and the number of steps done, so a checkpoint needs no generators.
+
+    Parameters
+    ----------
+    config : Config
+    model, tokenizer
+        Warmed up.
+    task, judge : Task
+        What gives the rewards, and what says which answers are right.
+    """
+
+    def __init__(self, config: Config, model: Any, tokenizer: Any, task: Task, judge: Task) -> None:
+        self.config, self.model, self.tokenizer = config, model, tokenizer
+        self.task, self.judge = task, judge
+        self.longest = config.max_new_tokens or task.max_new_tokens
+        self.done = 0
+        self.checked = False
+        self.objective = config.objective(self.longest)
+        reference = None
+        if self.objective.kl is not None:
+            reference = copy.deepcopy(model).eval().requires_grad_(False)
+        self.learner = Learner(model, self.objective, config, reference)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree with."""
+        return {**self.config.identity(), "rewards": self.task.name}
+
+    def step(self) -> dict[str, float]:
+        """Sample, learn, and return the step's metrics.
+
+        Raises
+        ------
+        NotFinite
+            With the step's data saved in the run's folder.
+        RuntimeError
+            If sampling and teacher forcing disagree at the first step.
+        """
+        began = time.perf_counter()
+        config = self.config
+        problems = self.task.problems(self._rng(PROBLEMS), config.prompts, "train")
+        generator = torch.Generator(config.device).manual_seed(int(self._rng(SAMPLING).integers(2**62)))
+        learning_rate = rate(config.learning_rate, config.schedule, config.ramp, self.done, config.steps)
+        measured = config.measure_every > 0 and self.done % config.measure_every == 0
+        experience = collect(
+            self.model,
+            self.tokenizer,
+            problems,
+            self.task,
+            self.judge,
+            group_size=config.group_size,
+            max_new_tokens=self.longest,
+            temperature=config.temperature,
+            generator=generator,
+        )
+        row = experience.summary()
+        try:
+            if not self.checked:
+                self._check(self.learner.discrepancy(experience))
+            row |= self.learner.update(experience, self._rng(SHUFFLING), learning_rate, measured=measured)
+        except NotFinite as error:
+            where = self._kept(str(error), experience)
+            raise NotFinite(
+                f"{error}, in step {self.done + 1} of {self.objective.name or 'an unnamed recipe'}; {where}"
+            ) from error
+        tokens = int(experience.mask.sum())
+        self.done += 1
+        row["charts/learning_rate"] = learning_rate
+        row["charts/tokens_per_second"] = tokens / (time.perf_counter() - began)
+        return row
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint."""
+        record = {**self.identity, "done": self.done}
+        checkpoint.keep(folder, self.done, self.learner.optimiser.tensors(), record)
+
+    def resume(self, folder: Path) -> None:
+        """Go on from the newest checkpoint in a folder, if there is one.
+
+        Raises
+        ------
+        CheckpointError
+            If it belongs to another run, naming what differs.
+        """
+        path = checkpoint.latest(folder)
+        if path is None:
+            return
+        tensors, record = checkpoint.load(path)
+        for key, value in self.identity.items():
+            if record.get(key) != value:
+                raise checkpoint.CheckpointError(
+                    f"'{path}' belongs to another run: its {key} is {record.get(key)!r}, this one's {value!r}; "
+                    "choose another folder, or make the same call"
+                )
+        self.learner.optimiser.restore(tensors)
+        self.done = record["done"]
+
+    def _check(self, discrepancy: float) -> None:
+        limit = TOLERANCE[self.config.dtype]
+        if not discrepancy <= limit:
+            raise RuntimeError(
+                f"log-probabilities kept from sampling are up to {discrepancy:.3g} off those of a teacher-forced pass, "
+                f"more than {limit:g}: ratios would not start at 1. Does the model have dropout, or a cache that "
+                "approximates?"
+            )
+        self.checked = True
+
+    def _kept(self, why: str, experience: Experience) -> str:
+        if self.config.folder is None:
+            return "with a folder, the step's data would have been saved there"
+        path = Path(self.config.folder) / f"stopped-{self.done + 1:09d}.safetensors"
+        experience.save(path, why)
+        return f"its data are in '{path}', and checkpoints are from before"
+
+    def _rng(self, stream: int) -> np.random.Generator:
+        """Random numbers of the step to come."""
+        return np.random.default_rng((self.config.seed, stream, self.done))
