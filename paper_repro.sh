@@ -7,5 +7,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-tools/environment.sh .venv
+tools/environment.sh .venv llm
 exec .venv/bin/pgtheory reproduce "$@"

