@@ -1,6 +1,6 @@
 """Seeded faults: break the code in known places, one at a time; the tests must notice every one.
 
-``python tests/mutants.py [--list] [--only NAME ...]`` works on a copy of the package and its tests in a
+``python tests/mutants.py [--list] [--only NAME ...]`` works on a copy of the packages and their tests in a
 temporary folder. For every fault it first checks that the selected tests are green, puts the fault in, and
 expects pytest to report failing tests (exit code 1; a fault that keeps the tests from starting proves nothing).
 The exit code is 1 when a fault survives, a selection was not green before, or a fault's text is not there
@@ -22,6 +22,7 @@ from mutants_agnostic import AGNOSTIC
 from mutants_deep import DEEP
 from mutants_oracle import ORACLE
 from mutants_ratio import RATIO
+from mutants_small_llm import SMALL_LLM
 from mutants_stochastic import STOCHASTIC
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +52,10 @@ settings.load_profile("mutants")
 
 @dataclass(frozen=True)
 class Fault:
-    """One wrong line: ``tests`` must fail once ``old``, which occurs once in ``file``, has become ``new``."""
+    """One wrong line: ``tests`` must fail once ``old``, which occurs once in ``file``, has become ``new``.
+
+    A file is named from ``pgtheory/``, or from the root where it is one of ``small_llm/``.
+    """
 
     name: str
     tests: str
@@ -190,7 +194,7 @@ FAULTS = (
           '"Date": None, ', ""),
     Fault("figures: random identifiers", FIGURES, "evidence/figures.py",
           '{"svg.hashsalt": _STYLE["svg.hashsalt"]}', '{"svg.hashsalt": None}'),
-    *(Fault(*fault) for fault in (*STOCHASTIC, *RATIO, *DEEP, *ORACLE, *AGNOSTIC)),
+    *(Fault(*fault) for fault in (*STOCHASTIC, *RATIO, *DEEP, *ORACLE, *AGNOSTIC, *SMALL_LLM)),
 )
 # fmt: on
 
@@ -201,7 +205,7 @@ class Workshop:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         junk = shutil.ignore_patterns("__pycache__", "*.nbi", "*.nbc")
-        for name in ("pgtheory", "tests"):
+        for name in ("pgtheory", "small_llm", "tests"):
             shutil.copytree(ROOT / name, folder / name, ignore=junk)
         shutil.copy(ROOT / "pyproject.toml", folder)
         (folder / "conftest.py").write_text(NO_SHRINKING, encoding="utf-8")
@@ -243,7 +247,8 @@ class Workshop:
 
     def verdict(self, fault: Fault) -> tuple[bool, str]:
         """Whether the tests notice a fault, and which one does or what went wrong."""
-        path = self.folder / "pgtheory" / fault.file
+        beside = fault.file.startswith("small_llm/")
+        path = self.folder / ("" if beside else "pgtheory") / fault.file
         text = path.read_text(encoding="utf-8")
         if text.count(fault.old) != 1:
             return False, f"its text occurs {text.count(fault.old)} times in {fault.file}, expected once"

@@ -32,6 +32,8 @@ MAY_IMPORT = {
     "evidence": set(),
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
+LANGUAGE_MODELS = "small_llm"  # a package beside this one, on top of these rooms:
+THEIR_ROOMS = {"mdp", "objectives", "deep", "evidence"}
 HEAVY = ("torch", "scipy", "matplotlib", "numba", "xarray", "sympy")
 
 
@@ -64,6 +66,17 @@ def test_an_import_from_above_is_noticed(tmp_path, file, line, target):
     assert found[0].endswith(f"imports {target}")
 
 
+def test_language_models_stand_on_the_rooms_below_them():
+    rooms = {
+        room
+        for path in (ROOT / LANGUAGE_MODELS).rglob("*.py")
+        for _, room in imported_rooms(path, ROOT / "pgtheory")
+    }
+    assert rooms == THEIR_ROOMS
+    below = [path for path in (ROOT / "pgtheory").rglob("*.py") if LANGUAGE_MODELS in imported_packages(path)]
+    assert below == []
+
+
 def test_imports_that_go_down_or_stay_are_fine(tmp_path):
     room = tmp_path / "pgtheory" / "plots"
     room.mkdir(parents=True)
@@ -83,6 +96,8 @@ def test_the_page_about_the_house_draws_these_rooms():
     assert drawn == rooms | {"cli": everything}
     on_disk = {path.stem for path in (ROOT / "pgtheory").iterdir() if is_room(path)}
     assert on_disk == rooms.keys()
+    (line,) = re.findall(rf"`{LANGUAGE_MODELS}/` stands on ([^.]+)\.", page)
+    assert set(re.findall(r"`(\w+)`", line)) == THEIR_ROOMS
 
 
 def test_the_front_door_is_light():
@@ -98,6 +113,12 @@ print(time.thread_time() - start, *(name for name in {HEAVY} if name in sys.modu
         if float(seconds) < 0.3:
             return
     pytest.fail(f"importing pgtheory takes {seconds} s")
+
+
+def test_language_models_are_imported_on_first_use():
+    heavy = [*(name for name in HEAVY if name != "scipy"), "transformers"]
+    code = f"import sys, small_llm, small_llm.__main__; print(*(m for m in {heavy} if m in sys.modules))"
+    assert run(code).split() == []
 
 
 def test_rooms_leave_what_is_heavy_for_first_use():
@@ -141,6 +162,17 @@ def imported_rooms(path: Path, package: Path) -> list[tuple[int, str]]:
                 found.append(
                     (node.lineno, rest[0] if rest and is_known_room(rest[0], package) else FRONT_DOOR)
                 )
+    return found
+
+
+def imported_packages(path: Path) -> set[str]:
+    """First names of everything that a file imports from elsewhere."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add((node.module or "").partition(".")[0])
     return found
 
 
