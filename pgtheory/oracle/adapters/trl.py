@@ -99,7 +99,7 @@ def _trainer(settings: dict[str, Any]) -> Any:
 
         groups: Groups
 
-        def __init__(self, args: SimpleNamespace) -> None:
+        def __init__(self, args: Any) -> None:
             self.__dict__.update(_state(args))
             self.args = args
 
