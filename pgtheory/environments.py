@@ -1,10 +1,14 @@
 """Registers the named MDPs and the continuous lock with Gymnasium, without building or importing any of them.
 
 ``import pgtheory`` does this, so ``gymnasium.make("pgtheory/RiverSwim-v0")`` works afterwards, and
-``gymnasium.make("pgtheory:pgtheory/RiverSwim-v0")`` even without the import.
+``gymnasium.make("pgtheory:pgtheory/RiverSwim-v0")`` even without the import. Where Gymnasium is missing nothing is
+registered: a language model can be trained on a machine without it.
 """
 
-import gymnasium
+from importlib.util import find_spec
+
+if AVAILABLE := find_spec("gymnasium") is not None:
+    import gymnasium
 
 SHIPPED = (
     "bandit",
@@ -32,9 +36,10 @@ def environment_id(name: str) -> str:
 
 def register(name: str) -> None:
     """Make a named MDP available as a Gymnasium environment; episodes are cut after 200 steps."""
-    if environment_id(name) not in gymnasium.registry:
+    identifier = environment_id(name)
+    if AVAILABLE and identifier not in gymnasium.registry:
         gymnasium.register(
-            environment_id(name),
+            identifier,
             entry_point="pgtheory.mdp.gym:FiniteMDPEnv",
             kwargs={"mdp": name},
             max_episode_steps=200,

@@ -2,7 +2,6 @@
 
 from pgtheory.mdp import validate
 from pgtheory.mdp.finite import FiniteMDP
-from pgtheory.mdp.gym import from_gymnasium
 from pgtheory.mdp.instances.registry import instance
 
 
@@ -11,6 +10,8 @@ def frozen_lake(map_name: str = "4x4", is_slippery: bool = True, discount: float
     """FrozenLake through Gymnasium: slide to the goal, holes end the episode."""
     import gymnasium
     import numpy as np
+
+    from pgtheory.mdp.gym import from_gymnasium
 
     if map_name not in ("4x4", "8x8"):
         raise ValueError(f"map_name must be '4x4' or '8x8', got {map_name!r}")
@@ -24,6 +25,8 @@ def frozen_lake(map_name: str = "4x4", is_slippery: bool = True, discount: float
 @instance
 def taxi(discount: float = 0.99) -> FiniteMDP:
     """Taxi through Gymnasium: fetch a passenger and deliver them; 500 states, 6 actions."""
+    from pgtheory.mdp.gym import from_gymnasium
+
     return from_gymnasium("Taxi-v4" if _registered("Taxi-v4") else "Taxi-v3", discount=discount).replace(
         name="taxi"
     )
