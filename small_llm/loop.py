@@ -13,6 +13,7 @@ import torch
 from pgtheory.deep import checkpoint
 from small_llm.config import Config
 from small_llm.experience import Experience, NotFinite, collect
+from small_llm.flops import utilisation
 from small_llm.learner import Learner
 from small_llm.optimiser import rate
 from small_llm.tasks import Task
@@ -84,6 +85,7 @@ class Loop:
         try:
             if not self.checked:
                 self._check(self.learner.discrepancy(experience))
+            sampled = time.perf_counter()
             row |= self.learner.update(experience, self._rng(SHUFFLING), learning_rate, measured=measured)
         except NotFinite as error:
             where = self._kept(str(error), experience)
@@ -94,7 +96,7 @@ class Loop:
         self.done += 1
         row["charts/learning_rate"] = learning_rate
         row["charts/tokens_per_second"] = tokens / (time.perf_counter() - began)
-        return row
+        return row | self._utilisation(experience, time.perf_counter() - sampled)
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint."""
@@ -121,6 +123,15 @@ class Loop:
                 )
         self.learner.optimiser.restore(tensors)
         self.done = record["done"]
+
+    def _utilisation(self, experience: Experience, seconds: float) -> dict[str, float]:
+        """MFU of an update that took so long, where the device's peak is known."""
+        prompts = experience.rollouts.prompt_mask.sum(-1).repeat_interleave(experience.rollouts.groups)
+        answers = experience.rollouts.completion_mask.sum(-1)
+        share = utilisation(
+            self.model, prompts.tolist(), answers.tolist(), epochs=self.config.epochs, seconds=seconds
+        )
+        return {} if share is None else {"charts/mfu": share}
 
     def _check(self, discrepancy: float) -> None:
         limit = TOLERANCE[self.config.dtype]

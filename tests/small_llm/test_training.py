@@ -75,6 +75,25 @@ def assert_same(one, other):
         np.testing.assert_array_equal(metrics[name].values, expected[name].values, err_msg=name)
 
 
+def test_utilisation_where_the_device_is_known(monkeypatch):
+    asked = {}
+
+    def utilisation(model, prompts, answers, **settings):
+        asked.update(settings, prompts=prompts, answers=answers)
+        return 0.4
+
+    monkeypatch.setattr(loop, "utilisation", utilisation)
+    found = run(TINY.replace(steps=1, epochs=3))
+    assert float(found.metrics["charts/mfu"][0]) == 0.4
+    assert len(asked["prompts"]) == len(asked["answers"]) == 16
+    assert set(asked["prompts"]) == {4}  # "1+2="
+    assert np.mean(asked["answers"]) == pytest.approx(float(found.metrics["answer/length"][0]))
+    assert asked["epochs"] == 3
+    assert 0 < asked["seconds"] < 60
+    monkeypatch.undo()
+    assert "charts/mfu" not in run(TINY.replace(steps=1)).metrics
+
+
 # -- the same bits ---------------------------------------------------------------------------------------------
 
 
