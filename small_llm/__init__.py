@@ -12,7 +12,7 @@ from typing import Any
 
 _HOME = {
     "Config": "config",
-    "WarmUp": "config",
+    "WarmUp": "warm_up_settings",
     "train": "training",
     "Run": "training",
     "open_run": "opening",

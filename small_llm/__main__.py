@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from small_llm.config import Config, WarmUp
+from small_llm.config import Config
+from small_llm.warm_up_settings import WarmUp
 
 EXAMPLES = """\
 examples:
@@ -29,6 +30,7 @@ HELP = {
     "steps": "steps of sampling and learning",
     "prompts": "prompts a step",
     "group_size": "answers to each prompt",
+    "draws": "times that prompts are drawn at most, until all groups have mixed rewards",
     "epochs": "passes over a step's answers",
     "minibatches": "parts of a pass, an update each",
     "accumulate": "parts in which a minibatch goes through the model",
@@ -36,7 +38,9 @@ HELP = {
     "ramp": "steps over which the learning rate rises",
     "max_new_tokens": "longest answer (default: the task's)",
     "dtype": "float32 or bfloat16",
+    "lora": "learn low-rank updates of this rank, not the weights",
     "gradient_checkpointing": "recompute activations: less memory, a third more time",
+    "sharded": "divide weights and optimiser between processes (FSDP)",
     "warm_up": "first learn from right answers, up to this share of held-out problems",
     "evaluate_every": "steps between evaluations (default: only at the end)",
     "measure_every": "steps between looks at ratios and entropy; 0 for none",

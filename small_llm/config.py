@@ -7,13 +7,23 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pgtheory.mdp import validate
+from small_llm.warm_up_settings import WarmUp
 
 if TYPE_CHECKING:
     from pgtheory.objectives import Recipe
 
 SCHEDULES = ("constant", "linear", "cosine")
 DTYPES = ("float32", "bfloat16")
-_COUNTS = ("steps", "prompts", "group_size", "epochs", "minibatches", "accumulate", "evaluation_problems")
+_COUNTS = (
+    "steps",
+    "prompts",
+    "group_size",
+    "draws",
+    "epochs",
+    "minibatches",
+    "accumulate",
+    "evaluation_problems",
+)
 _HOUSEKEEPING = {
     "folder",
     "cache",
@@ -21,41 +31,8 @@ _HOUSEKEEPING = {
     "evaluate_every",
     "evaluation_problems",
     "measure_every",
+    "sharded",
 }
-
-
-@dataclass(frozen=True)
-class WarmUp:
-    """Supervised learning on a task's own answers, until the model gets some of them right.
-
-    Parameters
-    ----------
-    accuracy : float
-        Share of held-out problems to answer rightly, by most likely tokens; warming up ends there.
-    learning_rate : float
-    batch : int
-        Problems a step.
-    most_steps : int
-        Give up after so many.
-    check_every, problems : int
-        Steps between looks at the accuracy, and held-out problems a look.
-    """
-
-    accuracy: float = 0.5
-    learning_rate: float = 3e-3
-    batch: int = 128
-    most_steps: int = 3000
-    check_every: int = 50
-    problems: int = 256
-
-    def __post_init__(self) -> None:
-        if not 0 < validate.real("accuracy", self.accuracy) <= 1:
-            raise ValueError(
-                f"accuracy must lie in (0, 1], got {self.accuracy}: it is a share of the problems"
-            )
-        validate.positive("learning_rate", self.learning_rate)
-        for name in ("batch", "most_steps", "check_every", "problems"):
-            validate.positive_integer(name, getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -75,6 +52,9 @@ class Config:
     kl : float, optional
         Another coefficient for that penalty, and a penalty (k3) where the recipe has none; 0 takes it away.
     steps, prompts, group_size, epochs, minibatches : int
+    draws : int
+        Times that prompts are drawn at most in a step, until it has ``prompts`` groups of mixed rewards, as DAPO
+        does (arXiv:2503.14476); what is then missing is filled with groups of equal rewards.
     accumulate : int
         Parts in which a minibatch goes through the model. The gradient is that of the whole minibatch, whatever
         the recipe averages over, for one more forward pass.
@@ -87,7 +67,12 @@ class Config:
         The task's by default.
     dtype : {"float32", "bfloat16"}
         Of the model; the optimiser keeps float32 weights either way.
+    lora : int, optional
+        Learn low-rank updates of this rank (Hu et al., arXiv:2106.09685) in place of the weights, which stay as
+        warm-up left them and are the reference policy. Needs peft.
     gradient_checkpointing : bool
+    sharded : bool
+        Between several processes, divide weights and optimiser (FSDP) in place of keeping all in each (DDP).
     device : str
     warm_up : WarmUp, optional
         Before the first step; the result is kept in ``cache``, or else in the folder.
@@ -114,6 +99,7 @@ class Config:
     steps: int = 100
     prompts: int = 16
     group_size: int = 8
+    draws: int = 1
     epochs: int = 1
     minibatches: int = 1
     accumulate: int = 1
@@ -125,7 +111,9 @@ class Config:
     temperature: float = 1.0
     max_new_tokens: int | None = None
     dtype: str = "float32"
+    lora: int | None = None
     gradient_checkpointing: bool = False
+    sharded: bool = False
     device: str = "cpu"
     warm_up: WarmUp | None = None
     seed: int = 0
@@ -149,7 +137,7 @@ class Config:
             validate.positive_integer(name, getattr(self, name))
         for name in ("ramp", "seed", "measure_every"):
             validate.positive_integer(name, getattr(self, name), 0)
-        for name in ("max_new_tokens", "evaluate_every", "checkpoint_every"):
+        for name in ("max_new_tokens", "evaluate_every", "checkpoint_every", "lora"):
             if getattr(self, name) is not None:
                 validate.positive_integer(name, getattr(self, name))
         for name in ("learning_rate", "max_grad_norm", "temperature"):
@@ -157,7 +145,8 @@ class Config:
         validate.non_negative("weight_decay", self.weight_decay)
         if self.kl is not None:
             validate.non_negative("kl", self.kl)
-        validate.flag("gradient_checkpointing", self.gradient_checkpointing)
+        for name in ("gradient_checkpointing", "sharded"):
+            validate.flag(name, getattr(self, name))
         if self.warm_up is not None:
             validate.instance_of("warm_up", self.warm_up, WarmUp)
         for name in ("folder", "cache"):

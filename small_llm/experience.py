@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,38 @@ class Experience:
         """Of the policy that sampled [P, G, T]; 0 behind an answer's end."""
         return self.rollouts.log_prob.unflatten(0, self.rewards.shape)
 
+    @property
+    def mixed(self) -> torch.Tensor:
+        """Which groups [P] have rewards that differ."""
+        return self.rewards.amax(1) > self.rewards.amin(1)
+
+    def to(self, device: str | torch.device) -> Experience:
+        """The same on a device."""
+        return replace(self, rollouts=self.rollouts.to(device), rewards=self.rewards.to(device))
+
+    def some(self, prompts: torch.Tensor) -> Experience:
+        """The groups [p] of some prompts, by integer index; ``accuracy`` stays that of all."""
+        G, chosen = self.rollouts.groups, prompts.tolist()
+        answers = (prompts[:, None] * G + torch.arange(G, device=prompts.device)).flatten()
+        rollouts = self.rollouts.rows(answers)
+        rollouts = replace(
+            rollouts,
+            prompt_ids=self.rollouts.prompt_ids[prompts],
+            prompt_mask=self.rollouts.prompt_mask[prompts],
+        )
+        return replace(
+            self,
+            problems=[self.problems[i] for i in chosen],
+            rollouts=rollouts,
+            rewards=self.rewards[prompts],
+        )
+
     def summary(self) -> dict[str, float]:
         """Metrics of the answers."""
-        spread = self.rewards.amax(1) > self.rewards.amin(1)
         return {
             "reward/mean": float(self.rewards.mean()),
             "reward/accuracy": self.accuracy,
-            "reward/mixed": float(spread.float().mean()),
+            "reward/mixed": float(self.mixed.float().mean()),
             "answer/length": float(self.mask.sum(-1).float().mean()),
             "answer/truncated": float(self.rollouts.truncated.float().mean()),
         }
@@ -84,8 +110,15 @@ def collect(
     max_new_tokens: int,
     temperature: float,
     generator: torch.Generator,
+    before: int = 0,
 ) -> Experience:
-    """Sample answers to problems; ``task`` rewards them, ``judge`` says which are right."""
+    """Sample answers to problems; ``task`` rewards them, ``judge`` says which are right.
+
+    The random numbers of ``before`` problems are passed over: problems that follow others get the answers that they
+    would get in one call with these.
+    """
+    if before:  # what ``sample`` draws for them
+        torch.rand(before * group_size, max_new_tokens, generator=generator, dtype=torch.float64)
     rollouts = sample(
         model,
         tokenizer,
@@ -100,3 +133,30 @@ def collect(
     verdicts = [judge.verify(problem, text) for problem, group in zip(problems, texts) for text in group]
     on_device = torch.from_numpy(rewards).float().to(rollouts.log_prob.device)
     return Experience(problems, rollouts, on_device, float(np.mean(np.array(verdicts) == 1)))
+
+
+def joined(parts: Sequence[Experience]) -> Experience:
+    """Experiences with equally large groups as one, padded to the longest prompt and answer."""
+    if len(parts) == 1:
+        return parts[0]
+    rollouts = [part.rollouts for part in parts]
+
+    def padded(name: str) -> torch.Tensor:
+        """Prompts are flush right, answers flush left."""
+        values = [getattr(r, name) for r in rollouts]
+        longest = max(v.shape[1] for v in values)
+        left = name.startswith("prompt")
+        rooms = [longest - v.shape[1] for v in values]
+        return torch.cat(
+            [torch.nn.functional.pad(v, (room, 0) if left else (0, room)) for v, room in zip(values, rooms)]
+        )
+
+    whole = Rollouts(
+        **{name: padded(name) for name in _TENSORS if name != "truncated"},
+        truncated=torch.cat([r.truncated for r in rollouts]),
+        texts=[text for r in rollouts for text in r.texts],
+    )
+    answers = np.array([part.rewards.numel() for part in parts])
+    accuracy = float(answers @ [part.accuracy for part in parts] / answers.sum())
+    problems = [problem for part in parts for problem in part.problems]
+    return Experience(problems, whole, torch.cat([part.rewards for part in parts]), accuracy)

@@ -9,15 +9,20 @@ import numpy as np
 import torch
 
 from pgtheory.objectives import Decisions, Decoupled, Groups, Recipe
+from small_llm import processes
 from small_llm.config import Config
 from small_llm.diagnostics import measure
 from small_llm.experience import Experience, NotFinite
 from small_llm.logprob import token_log_probs
 from small_llm.optimiser import Optimiser
+from small_llm.policy import spread, unsynchronised
 
 
 class Learner:
-    """A recipe's update of one model.
+    """A recipe's update of one model, which several processes may share.
+
+    All of them have all answers, and give the same credit. Each runs the model on its share of a minibatch; the
+    log-probabilities are gathered, everyone differentiates the whole loss by them, and pulls its own share back.
 
     Parameters
     ----------
@@ -25,11 +30,13 @@ class Learner:
     objective : Recipe
     config : Config
     reference : transformers model, optional
-        For recipes with a penalty towards it.
+        For recipes with a penalty towards it; without one, the model with its low-rank updates switched off.
     """
 
     def __init__(self, model: Any, objective: Recipe, config: Config, reference: Any = None) -> None:
         self.model, self.objective, self.config, self.reference = model, objective, config, reference
+        self.policy = spread(model, sharded=config.sharded)
+        self.frozen = None if reference is None else spread(reference, sharded=config.sharded, learns=False)
         self.optimiser = Optimiser(
             model, weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm
         )
@@ -66,9 +73,9 @@ class Learner:
         _require_finite("a log-probability of the sampled answers", old[experience.mask > 0])
         reference = proximal = None
         if self.objective.kl is not None:
-            reference = self._forward(self.reference, experience)
+            reference = self._reference(experience)
         if isinstance(self.objective.surrogate, Decoupled):
-            proximal = self._forward(self.model, experience)
+            proximal = self._forward(self.policy, experience)
         groups = Groups(
             old, old, experience.rewards, experience.mask, log_prob_ref=reference, log_prob_prox=proximal
         )
@@ -80,51 +87,65 @@ class Learner:
         In parts, the loss of the whole minibatch is first differentiated by its log-probabilities, and each part is
         then pulled back through the model: exact for every aggregation, also where a loss couples answers.
         """
-        parts = prompts.chunk(self.config.accumulate)
-        if len(parts) == 1:
-            log_prob = self._log_prob(self.model, experience, prompts)
+        parts = processes.share(prompts).chunk(self.config.accumulate)
+        if len(parts) == processes.count() == 1:
+            log_prob = self._log_prob(self.policy, experience, prompts)
             loss = self.objective.loss(chosen(decisions, log_prob, prompts))
             loss.backward()
             return float(loss.detach())
         with torch.no_grad():
-            log_prob = torch.cat([self._log_prob(self.model, experience, part) for part in parts])
-        log_prob.requires_grad_()
+            log_prob = torch.cat([self._log_prob(self.policy, experience, part) for part in parts])
+        log_prob = processes.gathered(log_prob).requires_grad_()
         loss = self.objective.loss(chosen(decisions, log_prob, prompts))
         (slope,) = torch.autograd.grad(loss, log_prob)
-        for part, slope_of_part in zip(parts, slope.split([len(part) for part in parts])):
-            self._log_prob(self.model, experience, part).backward(slope_of_part)
+        slope = processes.share(slope) * processes.count()  # the engines take the mean over processes
+        for i, slope_of_part in enumerate(slope.split([len(part) for part in parts]), 1):
+            with unsynchronised(self.policy, i < len(parts)):
+                self._log_prob(self.policy, experience, parts[i - 1]).backward(slope_of_part)
         return float(loss.detach())
 
     def discrepancy(self, experience: Experience) -> float:
         """Largest difference between log-probabilities kept from sampling and those of a teacher-forced pass."""
         there = experience.mask > 0
-        forced, kept = self._forward(self.model, experience)[there], experience.log_prob_old[there]
+        forced, kept = self._forward(self.policy, experience)[there], experience.log_prob_old[there]
         _require_finite("a log-probability of the sampled answers", kept)
         _require_finite("a teacher-forced log-probability", forced)
         return float((forced - kept).abs().max())
 
     def _measured(self, experience: Experience, decisions: Decisions) -> dict[str, float]:
-        parts = torch.arange(len(experience.rewards)).chunk(self.config.minibatches * self.config.accumulate)
         with torch.no_grad():
-            found = [self._log_prob(self.model, experience, part, entropy=True) for part in parts]
-        log_prob, entropy = (torch.cat(values) for values in zip(*found))
+            found = [
+                self._log_prob(self.policy, experience, part, entropy=True)
+                for part in self._parts(experience)
+            ]
+        log_prob, entropy = (processes.gathered(torch.cat(values)) for values in zip(*found))
         return measure(self.objective, decisions.replace(log_prob=log_prob), entropy, experience.mask)
 
-    def _forward(self, model: Any, experience: Experience) -> torch.Tensor:
+    def _reference(self, experience: Experience) -> torch.Tensor:
+        if self.frozen is not None:
+            return self._forward(self.frozen, experience)
+        with self.model.disable_adapter():
+            return self._forward(self.policy, experience)
+
+    def _forward(self, policy: torch.nn.Module, experience: Experience) -> torch.Tensor:
         """Log-probabilities of all answers [P, G, T], without gradients, in parts of a minibatch's size."""
-        parts = torch.arange(len(experience.rewards)).chunk(self.config.minibatches * self.config.accumulate)
         with torch.no_grad():
-            return torch.cat([self._log_prob(model, experience, part) for part in parts])
+            found = [self._log_prob(policy, experience, part) for part in self._parts(experience)]
+        return processes.gathered(torch.cat(found))
+
+    def _parts(self, experience: Experience) -> tuple[torch.Tensor, ...]:
+        """This process's prompts, as many at a time as in learning."""
+        mine = processes.share(torch.arange(len(experience.rewards)))
+        return mine.chunk(self.config.minibatches * self.config.accumulate)
 
     def _log_prob(
-        self, model: Any, experience: Experience, prompts: torch.Tensor, *, entropy: bool = False
+        self, policy: torch.nn.Module, experience: Experience, prompts: torch.Tensor, *, entropy: bool = False
     ) -> Any:
         """Log-probabilities [p, G, T] of some prompts' answers, with their tokens' entropies where asked for."""
         G = experience.rewards.shape[1]
         answers = (prompts[:, None] * G + torch.arange(G)).flatten()
-        found = token_log_probs(
-            model, experience.rollouts.rows(answers), temperature=self.config.temperature, entropy=entropy
-        )
+        rows = experience.rollouts.rows(answers)
+        found = policy(token_log_probs, rows, temperature=self.config.temperature, entropy=entropy)
         if entropy:
             return tuple(value.float().unflatten(0, (len(prompts), G)) for value in found)
         return found.float().unflatten(0, (len(prompts), G))

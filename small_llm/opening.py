@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pgtheory.deep import checkpoint
+from small_llm import processes
 from small_llm.config import Config
 from small_llm.models import load
 from small_llm.optimiser import Optimiser
@@ -20,15 +21,26 @@ CONFIG = "config.json"
 
 
 def prepared(config: Config, task: Task, *, progress: bool = False) -> tuple[Any, Any]:
-    """The model before its first step, warmed up where the run asks for it, and its tokenizer."""
+    """The model before its first step, warmed up where the run asks for it, and its tokenizer.
+
+    Of several processes the first warms up, and the others get its weights.
+    """
     model, tokenizer = _loaded(config, task)
     if config.warm_up is not None:
-        warm_up(model, tokenizer, task, config, progress=progress)
+        processes.by_first(lambda: warm_up(model, tokenizer, task, config, progress=progress))
+        processes.copy_first(list(model.parameters()))
+    if config.lora is not None:
+        from small_llm.lora import adapted
+
+        model = adapted(model, config.lora, config.seed)
     return model, tokenizer
 
 
 def open_run(folder: str | Path, *, device: str | None = None) -> tuple[Config, Any, Any]:
     """Config, model and tokenizer of a run as its newest checkpoint left them.
+
+    A run of low-rank updates keeps nothing else: its warmed-up weights come from its cache or folder, or are made
+    again.
 
     Raises
     ------
@@ -42,9 +54,10 @@ def open_run(folder: str | Path, *, device: str | None = None) -> tuple[Config, 
     path = checkpoint.latest(folder)
     if path is None:
         raise FileNotFoundError(f"the run in '{folder}' has not reached its first checkpoint")
-    model, tokenizer = _loaded(
-        config if device is None else config.replace(device=device), task_named(config.task)
-    )
+    here = config.replace(device=device or config.device, folder=folder)
+    if config.lora is None:
+        here = here.replace(warm_up=None)  # the checkpoint has all weights
+    model, tokenizer = prepared(here, task_named(config.task))
     Optimiser(model).restore(checkpoint.load(path)[0])
     return config, model, tokenizer
 

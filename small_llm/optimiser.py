@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import cos, pi
 
 import torch
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from pgtheory.deep import checkpoint
 
@@ -56,7 +57,7 @@ class Optimiser:
             if master is not parameter:
                 master.grad = None if parameter.grad is None else parameter.grad.float()
                 parameter.grad = None
-        norm = torch.nn.utils.clip_grad_norm_(self.masters, self.max_grad_norm)
+        norm = _whole(torch.nn.utils.clip_grad_norm_(self.masters, self.max_grad_norm))
         if torch.isfinite(norm):
             self.adam.param_groups[0]["lr"] = learning_rate
             self.adam.step()
@@ -68,11 +69,14 @@ class Optimiser:
         return float(norm)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Weights and moments by name, for a checkpoint; views, not copies."""
-        found = {f"weight/{name}": master.detach() for name, master in zip(self.names, self.masters)}
+        """Weights and moments by name, for a checkpoint; views, not copies, of what is not divided.
+
+        Where FSDP divides them, all processes must call this.
+        """
+        found = {f"weight/{name}": _whole(master.detach()) for name, master in zip(self.names, self.masters)}
         for name, master in zip(self.names, self.masters):
             state = self.adam.state.get(master, {})
-            found |= {f"{moment}/{name}": state[moment] for moment in _MOMENTS if moment in state}
+            found |= {f"{moment}/{name}": _whole(state[moment]) for moment in _MOMENTS if moment in state}
         return found
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
@@ -87,9 +91,27 @@ class Optimiser:
         checkpoint.expect(tensors, shapes)
         with torch.no_grad():
             for name, master, parameter in zip(self.names, self.masters, self.parameters):
-                master.copy_(tensors[f"weight/{name}"])
+                master.copy_(_divided_like(master, tensors[f"weight/{name}"]))
                 if master is not parameter:
                     parameter.copy_(master)
                 if f"step/{name}" in tensors:
                     state = {moment: tensors[f"{moment}/{name}"] for moment in _MOMENTS}
-                    self.adam.state[master] = {key: value.to(master.device) for key, value in state.items()}
+                    self.adam.state[master] = {
+                        key: value.to(master.device) if key == "step" else _divided_like(master, value)
+                        for key, value in state.items()
+                    }
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor, brought together where processes hold parts of it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def _divided_like(other: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """A whole tensor on the device of another, and divided between processes where that one is."""
+    tensor = tensor.to(other.device)
+    return (
+        distribute_tensor(tensor, other.device_mesh, other.placements)
+        if isinstance(other, DTensor)
+        else tensor
+    )
