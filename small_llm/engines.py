@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
+from small_llm.flops import GATED
 from small_llm.kv_cache import Memory
 from small_llm.logprob import positions, scaled_logits
 from small_llm.tokenizer import left_padded, right_padded
@@ -76,8 +77,10 @@ class TransformersEngine:
         mask = torch.zeros(rows, max_new_tokens, dtype=torch.bool, device=device)
         log_prob = torch.zeros(rows, max_new_tokens, device=device)
         alive = torch.ones(rows, dtype=torch.bool, device=device)
-        with _evaluating(self.model):
-            logits, memory = self._prefill(prompts, groups, max_new_tokens)
+        with evaluating(self.model):
+            logits, cache, prompt_mask = prefill(self.model, self.tokenizer, prompts)
+            logits = logits.repeat_interleave(groups, 0)
+            memory = Memory(self.model.config, cache, prompt_mask, groups, max_new_tokens)
             for t in range(max_new_tokens):
                 token, chosen = draw(scaled_logits(logits, temperature, top_p), uniforms[:, t])
                 ids[:, t] = torch.where(alive, token, pad)
@@ -89,25 +92,6 @@ class TransformersEngine:
                 logits = memory.step(self.model, ids[:, t])
         longest = t + 1
         return Completions(ids[:, :longest], mask[:, :longest], log_prob[:, :longest], alive)
-
-    def _prefill(
-        self, prompts: list[list[int]], groups: int, max_new_tokens: int
-    ) -> tuple[torch.Tensor, Memory]:
-        """Logits [P*G, V] behind the prompts, each of which is read once, and what the model keeps of them."""
-        from transformers import DynamicCache
-
-        ids, mask = (x.to(self.model.device) for x in left_padded(prompts, self.tokenizer.pad_token_id))
-        cache = DynamicCache(config=self.model.config)
-        output = self.model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions(mask),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        memory = Memory(self.model.config, cache, mask, groups, max_new_tokens)
-        return output.logits[:, -1].repeat_interleave(groups, 0), memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +155,35 @@ class VLLMEngine:
         return Completions(ids, mask, log_prob, torch.tensor([a.finish_reason == "length" for a in answers]))
 
 
+def prefill(model: Any, tokenizer: Any, prompts: list[list[int]]) -> tuple[torch.Tensor, Any, torch.Tensor]:
+    """Logits [P, V] behind prompts, a DynamicCache of what the model keeps of them, and their mask [P, L]."""
+    from transformers import DynamicCache
+
+    ids, mask = (x.to(model.device) for x in left_padded(prompts, tokenizer.pad_token_id))
+    cache = DynamicCache(config=model.config)
+    output = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions(mask),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    return output.logits[:, -1], cache, mask
+
+
+def usual(model: Any, tokenizer: Any) -> Engine:
+    """What samples where nobody asks for an engine: on a CUDA device a fixed program, where the model allows one."""
+    config = model.config
+    full = set(getattr(config, "layer_types", None) or ()) <= {"full_attention"}
+    plain = config.model_type in GATED and full and config._attn_implementation == "sdpa"
+    if model.device.type == "cuda" and plain and not hasattr(model, "peft_config"):
+        from small_llm.static_decoding import StaticEngine
+
+        return StaticEngine(model, tokenizer)
+    return TransformersEngine(model, tokenizer)
+
+
 def draw(logits: torch.Tensor, uniforms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokens [n] by inversion of each row's distribution [n, V] at uniform numbers [n], and their log-probabilities.
 
@@ -192,7 +205,7 @@ def end_tokens(model: Any, tokenizer: Any) -> list[int]:
 
 
 @contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: Any) -> Iterator[None]:
     """Without dropout; also, layers that recompute activations in training keep no keys and values."""
     training = model.training
     model.eval()

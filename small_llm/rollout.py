@@ -108,7 +108,8 @@ def sample(
     generator : torch.Generator
         Equal states give equal answers to the bit on one machine.
     engine : Engine, optional
-        What generates; :class:`small_llm.engines.TransformersEngine` by default.
+        What generates; by default :class:`small_llm.static_decoding.StaticEngine` on a CUDA device, where it can, and
+        :class:`small_llm.engines.TransformersEngine` elsewhere.
 
     Raises
     ------
@@ -122,9 +123,9 @@ def sample(
     validate.instance_of("generator", generator, torch.Generator)
     ids = encode_prompts(tokenizer, prompts)
     if engine is None:
-        from small_llm.engines import TransformersEngine
+        from small_llm.engines import usual
 
-        engine = TransformersEngine(model, tokenizer)
+        engine = usual(model, tokenizer)
     made = engine.complete(
         ids,
         groups=groups,
