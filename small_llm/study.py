@@ -50,8 +50,8 @@ def outcome(config: Config, *, task: Task | None = None, problems: int = HELD_OU
     -------
     dict
         ``accuracy`` and ``length`` at the end, ``length_right`` and ``length_wrong`` (of the answers that are; NaN
-        where none is), all in a nano model's tokens: characters and the one that ends an answer; ``curve_accuracy`` and ``curve_length``
-        [steps], of the answers that were learned from.
+        where none is), all in a nano model's tokens, characters and the one that ends an answer; and
+        ``curve_accuracy`` and ``curve_length`` [steps], of the answers that were learned from.
     """
     run = train(config, task=task, progress=False)
     return _answers(run.model, run.tokenizer, config, problems) | {

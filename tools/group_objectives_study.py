@@ -32,7 +32,20 @@ SAME = {
     "grpo-trl": "grpo with another ε and no dual clip",
     "gspo-token": "the gradient of gspo (notebook 34)",
 }
-NAMES = [name for name in RECIPES if name not in SAME]
+FIRST = (
+    "grpo",
+    "dr-grpo",
+    "gbpo",
+    "rloo",
+    "dapo",
+    "r2vpo",
+    "gspo",
+    "cispo",
+    "reinforce",
+    "real",
+    "gbpo-median",
+)
+NAMES = [*FIRST, *(name for name in RECIPES if name not in (*FIRST, *SAME))]
 CHOOSING, REPORTED = (101, 102), (1, 2, 3, 4, 5)
 VERSION = "1"
 
@@ -57,7 +70,7 @@ def sweep(task: str, recipe: str, options: argparse.Namespace) -> dict:
         ).squeeze(["task", "recipe"])
 
     swept = run(study.RATES, CHOOSING)
-    best = study.RATES[int(swept["accuracy"].mean("seed").argmax())]
+    best = study.RATES[int(swept["accuracy"].mean("seed").values.argmax())]
     reported = run([best], REPORTED).squeeze("rate")
     return {
         "rate": best,
