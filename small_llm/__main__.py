@@ -18,6 +18,7 @@ from small_llm.warm_up_settings import WarmUp
 EXAMPLES = """\
 examples:
   python -m small_llm train --task add2 --recipe gbpo --warm-up 0.4 --steps 50 --folder runs/add2
+  torchrun --nproc-per-node 2 -m small_llm train --task add2 --prompts 32 --folder runs/two
   python -m small_llm eval runs/add2 --problems 1000
   python -m small_llm sample runs/add2 -n 20
   python -m small_llm sample smollm2-135m --task add2
@@ -54,11 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns 0, 1 where training had to stop, or 2 for what cannot be done."""
     arguments = build_parser().parse_args(argv)
     from small_llm.experience import NotFinite
+    from small_llm.processes import Stopped
     from small_llm.warm_up import WarmUpFailed
 
     try:
         return arguments.run(arguments)
-    except (NotFinite, WarmUpFailed) as error:
+    except (NotFinite, Stopped, WarmUpFailed) as error:
         print(f"small_llm: stopped: {error}", file=sys.stderr)
         return 1
     except (ValueError, FileNotFoundError, ImportError) as error:
@@ -122,13 +124,17 @@ def _add_source(command: argparse.ArgumentParser, *, problems: int, temperature:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    from small_llm import processes
     from small_llm.training import train
 
     given = {field.name: getattr(arguments, field.name) for field in fields(Config)}
     if given["warm_up"] is not None:
         given["warm_up"] = WarmUp(accuracy=given["warm_up"])
-    run = train(Config(**given), progress=not arguments.no_progress)
-    print(run.evaluation)
+    config = Config(**given)
+    with processes.together(config.device):
+        run = train(config, progress=not arguments.no_progress)
+        if processes.rank() == 0:
+            print(run.evaluation)
     return 0
 
 
