@@ -1,7 +1,8 @@
-"""The stored runs of notebook 42: GRPO and GBPO at nano size, clip × epochs × label noise. An hour of one core; resumable.
+"""The stored runs of notebook 42: GRPO and GBPO at nano size, clip × epochs × label noise. Resumable.
 
     python tools/bounded_ratio_lm_study.py [--jobs 1] [--folder build/bounded-ratio-lm]
 
+Half an hour of one core.
 For each method, number of epochs and noise the learning rate is chosen at ε = 0.2 on seeds of its own, on one grid
 for all; the chosen one is then run with other seeds at every ε. Finished runs stay in the folder, and
 ``figures/data/bounded-ratio-lm.json`` is written anew after each part, with the versions and the machine that made it.
@@ -26,7 +27,7 @@ from small_llm.ratio_study import METHODS
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "figures" / "data" / "bounded-ratio-lm.json"
 CACHE = ROOT / "build" / "bounded-ratio-lm" / "warm"
-STEPS = 20
+STEPS = 15
 EPSILONS, EPOCHS, NOISES = (0.1, 0.2, 0.4), (10, 1), (0.0, 0.2)
 RATES = {1: (3e-5, 1e-4, 3e-4, 1e-3), 10: (1e-5, 3e-5, 1e-4, 3e-4)}
 CHOOSING, REPORTED = [100, 101], [0, 1, 2, 3, 4]
