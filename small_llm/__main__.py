@@ -13,6 +13,7 @@ from dataclasses import fields
 from typing import Any
 
 from small_llm.config import Config
+from small_llm.scale import Plan
 from small_llm.warm_up_settings import WarmUp
 
 EXAMPLES = """\
@@ -22,6 +23,7 @@ examples:
   python -m small_llm eval runs/add2 --problems 1000
   python -m small_llm sample runs/add2 -n 20
   python -m small_llm sample smollm2-135m --task add2
+  python -m small_llm scale --minutes 9
 """
 HELP = {
     "model": "nano, small, smollm2-135m, 1b, a local folder, or a name on the hub",
@@ -48,6 +50,15 @@ HELP = {
     "checkpoint_every": "steps between checkpoints (default: a tenth of the run)",
     "folder": "where checkpoints and metrics go; the same command made again goes on from there",
     "cache": "where warmed-up models are kept for other runs",
+    "minutes": "what a scale run may take in all",
+    "recipes": "objectives to compare, with commas between",
+    "warm_up_rate": "learning rate of the warm-up (default: by the model's size)",
+    "accuracy": "share of held-out problems at which the warm-up ends",
+    "vocabulary": "of the measurement of memory",
+    "pretrained": "also train this pretrained model: smollm2-135m, a folder, or a name on the hub",
+    "pretrained_task": "what it is trained on",
+    "commit": "of the code, where there is no git to ask",
+    "out": "the file that is written (default: by device and date, in figures/data)",
 }
 
 
@@ -94,6 +105,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--colour", choices=("auto", "always", "never"), default="auto", help="default: auto"
     )
     command.set_defaults(run=_sample)
+    command = commands.add_parser(
+        "scale", help="one run for one GPU: recipes at 1B parameters, speed and memory"
+    )
+    for field in fields(Plan):
+        _add_field(command, field.name, str(field.type), field.default)
+    command.set_defaults(run=_scale)
     return parser
 
 
@@ -150,6 +167,13 @@ def _sample(arguments: argparse.Namespace) -> int:
     coloured = {"always": True, "never": False}.get(arguments.colour)
     print(paint(evaluation, coloured=sys.stdout.isatty() if coloured is None else coloured))
     print(evaluation)
+    return 0
+
+
+def _scale(arguments: argparse.Namespace) -> int:
+    from small_llm.scale import scale
+
+    print(scale(Plan(**{field.name: getattr(arguments, field.name) for field in fields(Plan)})))
     return 0
 
 
