@@ -95,12 +95,15 @@ class Cost:
         )
 
     def forward(self, prompts: Sequence[int], answers: Sequence[int]) -> int:
-        """Operations of one pass over sequences of such lengths in tokens, which predicts the answers' tokens."""
-        read = (
-            np.asarray(prompts, np.int64) + np.asarray(answers, np.int64) - 1
-        )  # nothing follows the last token
-        pairs = (read * (read + 1) // 2).sum()
-        return int(2 * self.body * read.sum() + 4 * self.context * pairs + 2 * self.head * sum(answers))
+        """Operations of one pass over sequences of such lengths in tokens, which predicts the answers' tokens.
+
+        Where there are G answers to a prompt, they follow one another, and the prompt is read once.
+        """
+        asked = np.asarray(prompts, np.int64)
+        read = np.asarray(answers, np.int64).reshape(len(asked), -1) - 1  # nothing follows the last token
+        pairs = (asked * (asked + 1) // 2).sum() + (read * asked[:, None] + read * (read + 1) // 2).sum()
+        tokens = asked.sum() + read.sum()
+        return int(2 * self.body * tokens + 4 * self.context * pairs + 2 * self.head * sum(answers))
 
     def training(self, prompts: Sequence[int], answers: Sequence[int]) -> int:
         """Operations of a pass there and back: going back takes two products for each one going there."""
@@ -126,7 +129,7 @@ def utilisation(
     Parameters
     ----------
     model : transformers model
-    prompts, answers : lengths in tokens [n]
+    prompts, answers : lengths in tokens [P], [P*G]
     epochs : int
         Passes over the answers, there and back.
     seconds : float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -144,8 +144,13 @@ class Learner:
         """Log-probabilities [p, G, T] of some prompts' answers, with their tokens' entropies where asked for."""
         G = experience.rewards.shape[1]
         answers = (prompts[:, None] * G + torch.arange(G)).flatten()
-        rows = experience.rollouts.rows(answers)
-        found = policy(token_log_probs, rows, temperature=self.config.temperature, entropy=entropy)
+        everything = experience.rollouts
+        some = replace(
+            everything.rows(answers),
+            prompt_ids=everything.prompt_ids[prompts],  # once, for all of their answers
+            prompt_mask=everything.prompt_mask[prompts],
+        )
+        found = policy(token_log_probs, some, temperature=self.config.temperature, entropy=entropy)
         if entropy:
             return tuple(value.float().unflatten(0, (len(prompts), G)) for value in found)
         return found.float().unflatten(0, (len(prompts), G))

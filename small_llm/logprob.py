@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 NUMBERS_AT_ONCE = 2**26
 """Logits that a chunk may hold by default: 256 MiB in float32, 512 positions at a vocabulary of 128k."""
+WORTH_A_PASS = 2**30
+"""Tokens × weights that reading a prompt once must save, for a pass of its own: below, two passes take longer."""
+_RECOMPUTES = ("is_activation_checkpointing", "is_gradient_checkpointing")  # the second before transformers 5
 _RESCALED = ("final_logit_softcapping", "logits_scaling", "logit_scale")  # Gemma's, Granite's, Cohere's
 
 
@@ -38,9 +41,9 @@ def token_log_probs(
 ) -> Any:
     r"""Log-probabilities of the rollouts' tokens, with gradients, as sampling them would have kept.
 
-    The model's body sees whole sequences. Its head, and whatever has the vocabulary's size, sees a chunk of the
-    answers' tokens at a time, padding left out, and sees it again on the way back: of logits, only a chunk's exist at
-    any moment.
+    The model's body sees whole sequences, or a prompt once for all of its answers where that saves enough. Its head,
+    and whatever has the vocabulary's size, sees a chunk of the answers' tokens at a time, padding left out, and sees it
+    again on the way back: of logits, only a chunk's exist at any moment.
 
     Parameters
     ----------
@@ -139,6 +142,11 @@ def output_head(model: Any) -> Any:
 def _hidden_states(model: Any, rollouts: Rollouts) -> torch.Tensor:
     """Hidden states [P*G, T, H] that predict the answers' tokens."""
     groups = rollouts.groups
+    saved = rollouts.prompt_ids.numel() * (groups - 1)
+    if saved * sum(weights.numel() for weights in model.parameters()) >= WORTH_A_PASS:
+        cache = _empty_cache(model)
+        if cache is not None:
+            return _behind_shared_prompts(model, rollouts, cache)
     prompt_mask = rollouts.prompt_mask.repeat_interleave(groups, 0)
     prompt_ids = rollouts.prompt_ids.repeat_interleave(groups, 0)
     ids = torch.cat([prompt_ids, rollouts.completion_ids], 1)
@@ -151,6 +159,44 @@ def _hidden_states(model: Any, rollouts: Rollouts) -> torch.Tensor:
         use_cache=False,
     ).last_hidden_state
     return hidden[:, longest - 1 :]
+
+
+def _empty_cache(model: Any) -> Any:
+    """What can keep a prompt's keys and values with their gradients; None where layers keep something else, or none."""
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    recomputes = next(name for name in _RECOMPUTES if hasattr(model, name))
+    if model.training and getattr(model, recomputes):
+        return None  # layers that recompute their activations keep nothing
+    cache = DynamicCache(config=model.config)
+    return cache if all(type(layer) is DynamicLayer for layer in cache.layers) else None
+
+
+def _behind_shared_prompts(model: Any, rollouts: Rollouts, cache: Any) -> torch.Tensor:
+    """Hidden states [P*G, T, H] that predict the answers' tokens, each prompt read once for all of its answers."""
+    groups, body = rollouts.groups, model.get_decoder()
+    prompts = body(
+        input_ids=rollouts.prompt_ids,
+        attention_mask=rollouts.prompt_mask,
+        position_ids=positions(rollouts.prompt_mask),
+        past_key_values=cache,
+        use_cache=True,
+    )
+    first = prompts.last_hidden_state[:, -1:].repeat_interleave(groups, 0)
+    if rollouts.completion_ids.shape[1] == 1:
+        return first
+    cache.batch_repeat_interleave(groups)
+    mask = torch.cat([rollouts.prompt_mask.repeat_interleave(groups, 0), rollouts.completion_mask], 1)
+    longest = rollouts.prompt_ids.shape[1]
+    answers = body(
+        input_ids=rollouts.completion_ids[:, :-1],  # nothing is predicted from the last token
+        attention_mask=mask[:, :-1],
+        position_ids=positions(mask)[:, longest:-1],
+        past_key_values=cache,
+        use_cache=True,
+    )
+    return torch.cat([first, answers.last_hidden_state], 1)
 
 
 def positions(mask: torch.Tensor) -> torch.Tensor:

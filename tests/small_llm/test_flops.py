@@ -39,6 +39,9 @@ def test_a_pass_by_hand():
     assert cost.forward([2, 2], [3, 3]) == 2 * one
     assert cost.forward([2, 1], [3, 1]) == one + 2 * 1296 + 4 * 24 + 2 * 56
     assert cost.training([2], [3]) == 3 * one
+    # of another answer, two more tokens are read, which meet 3 and 4 tokens, and three more predicted
+    assert cost.forward([2], [3, 3]) == one + 2 * 1296 * 2 + 4 * 24 * 7 + 2 * 56 * 3
+    assert cost.forward([2, 1], [3, 3, 1, 1]) == cost.forward([2], [3, 3]) + cost.forward([1], [1, 1])
 
 
 def test_a_pass_against_the_count_of_a_profiler():

@@ -9,6 +9,7 @@ import torch
 from tiny_models import PROMPTS, distributions, generator, log_probs_by_hand, nano
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from small_llm import logprob
 from small_llm.logprob import token_log_probs
 from small_llm.rollout import sample
 
@@ -180,6 +181,74 @@ def test_no_slopes_where_none_are_wanted(exact):
     model, rollouts = exact
     with torch.no_grad():
         assert not token_log_probs(model, rollouts, chunk=2).requires_grad
+
+
+# -- prompts read once for all of their answers ------------------------------------------------------------------
+
+
+def watched(model, monkeypatch):
+    """Shapes of what the model's body reads from here on."""
+    seen, body = [], model.get_decoder()
+    true = body.forward
+    monkeypatch.setattr(
+        body, "forward", lambda **given: seen.append(tuple(given["input_ids"].shape)) or true(**given)
+    )
+    return seen
+
+
+@pytest.mark.parametrize("chunk", [7, None])
+def test_a_prompt_read_once_gives_the_same_values_and_slopes(exact, chunk, monkeypatch):
+    model, rollouts = exact
+    assert rollouts.prompt_mask.logical_not().any()  # padding before prompts, and behind answers
+    assert rollouts.completion_mask.logical_not().any()
+    full = in_full(model, rollouts, 0.7)
+    monkeypatch.setattr(logprob, "WORTH_A_PASS", 0)
+    seen = watched(model, monkeypatch)
+    found = token_log_probs(model, rollouts, temperature=0.7, chunk=chunk, entropy=True)
+    (P, L), (n, T) = rollouts.prompt_ids.shape, rollouts.completion_ids.shape
+    assert seen == [(P, L), (n, T - 1)]
+    for a, b in zip(found, full):
+        torch.testing.assert_close(a, b, atol=1e-12, rtol=0)
+    mask = rollouts.completion_mask
+    expected = slopes(model, some_loss(*full, mask))
+    off = (slopes(model, some_loss(*found, mask)) - expected).abs().max() / expected.abs().max()
+    assert off < 1e-6  # norms and rotations are float32 whatever the weights are, and see slopes summed
+
+
+def test_a_prompt_is_read_once_where_that_saves_enough(exact, monkeypatch):
+    model, rollouts = exact
+    (P, L), (n, T) = rollouts.prompt_ids.shape, rollouts.completion_ids.shape
+    worth = P * L * 2 * sum(p.numel() for p in model.parameters())  # three answers to each
+    seen = watched(model, monkeypatch)
+    for least in (worth, worth + 1):
+        monkeypatch.setattr(logprob, "WORTH_A_PASS", least)
+        token_log_probs(model, rollouts)
+    assert seen == [(P, L), (n, T - 1), (n, L + T - 1)]
+
+
+def test_answers_of_one_token_and_answers_alone(exact, monkeypatch):
+    model, rollouts = exact
+    monkeypatch.setattr(logprob, "WORTH_A_PASS", 0)
+    short = dataclasses.replace(
+        rollouts,
+        completion_ids=rollouts.completion_ids[:, :1],
+        completion_mask=rollouts.completion_mask[:, :1],
+    )
+    everything = token_log_probs(model, rollouts)
+    torch.testing.assert_close(token_log_probs(model, short), everything[:, :1], atol=1e-12, rtol=0)
+    alone = rollouts.rows(torch.arange(len(everything)))
+    torch.testing.assert_close(token_log_probs(model, alone), everything, atol=1e-12, rtol=0)
+
+
+def test_layers_that_recompute_keep_no_prompt(exact, monkeypatch):
+    _, rollouts = exact
+    model, _ = nano(torch.float64)
+    expected = slopes(model, token_log_probs(model, rollouts).sum())
+    getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
+    model.train()
+    monkeypatch.setattr(logprob, "WORTH_A_PASS", 0)
+    found = token_log_probs(model, rollouts).sum()
+    torch.testing.assert_close(slopes(model, found), expected, atol=1e-11, rtol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
