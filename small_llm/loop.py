@@ -158,10 +158,14 @@ class Loop:
 
     def _utilisation(self, experience: Experience, seconds: float) -> dict[str, float]:
         """MFU of an update that took so long, where the device's peak is known."""
-        prompts = experience.rollouts.prompt_mask.sum(-1).repeat_interleave(experience.rollouts.groups)
+        prompts = experience.rollouts.prompt_mask.sum(-1)
         answers = experience.rollouts.completion_mask.sum(-1)
         share = utilisation(
-            self.model, prompts.tolist(), answers.tolist(), epochs=self.config.epochs, seconds=seconds
+            self.model,
+            prompts.tolist(),
+            answers.tolist(),
+            epochs=self.config.epochs,
+            seconds=seconds * processes.count(),
         )
         return {} if share is None else {"charts/mfu": share}
 
