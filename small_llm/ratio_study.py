@@ -8,10 +8,10 @@ import numpy as np
 
 from pgtheory.objectives import BoundedRatio, Clip, GroupTarget, Recipe, recipe
 from small_llm.config import Config
-from small_llm.evaluation import Evaluation, evaluate
+from small_llm.evaluation import evaluate
 from small_llm.opening import prepared
 from small_llm.tasks import task as task_named
-from small_llm.training import train
+from small_llm.training import Run, train
 from small_llm.wrappers import NoisyLabels
 
 METHODS = ("grpo", "gbpo", "gbpo-median")
@@ -35,7 +35,7 @@ def matched(method: str, epsilon: float) -> Recipe:
 
 
 def record(config: Config, *, noise: float = 0.0, problems: int = 1024) -> dict[str, Any]:
-    r"""One run and what came of it.
+    """One run and what came of it.
 
     Parameters
     ----------
@@ -49,15 +49,12 @@ def record(config: Config, *, noise: float = 0.0, problems: int = 1024) -> dict[
     Returns
     -------
     dict
-        ``before`` and ``after``, accuracies on the held-out problems; and for every step, arrays [steps]: of the
-        answers sampled in it ``accuracy`` (by the true verdict), ``mixed`` (share of groups that teach) and
-        ``length``; of the update ``ratio_q50``, ``ratio_q99`` and ``ratio_max``, quantiles of :math:`|\rho-1|` over
-        the step's tokens once its epochs are over, and ``kl``, KL(old ‖ new).
+        ``before`` and ``after``, accuracies on the held-out problems, and the :func:`curves`.
     """
     judge = task_named(config.task)
     seen = config.replace(measure_every=1)
 
-    def held_out(model: Any, tokenizer: Any) -> Evaluation:
+    def held_out(model: Any, tokenizer: Any) -> float:
         return evaluate(
             model,
             tokenizer,
@@ -65,16 +62,24 @@ def record(config: Config, *, noise: float = 0.0, problems: int = 1024) -> dict[
             problems=problems,
             temperature=config.temperature,
             max_new_tokens=config.max_new_tokens,
-        )
+        ).accuracy
 
-    before = held_out(*prepared(seen, judge)).accuracy
+    before = held_out(*prepared(seen, judge))
     run = train(seen, task=NoisyLabels(judge, noise, config.seed) if noise else None, progress=False)
-    after = held_out(run.model, run.tokenizer).accuracy
+    return {"before": before, "after": held_out(run.model, run.tokenizer), **curves(run)}
+
+
+def curves(run: Run) -> dict[str, np.ndarray]:
+    r"""What a run measured at every step, arrays [steps].
+
+    Of the answers sampled in a step, ``accuracy`` by the true verdict, ``mixed`` (share of groups whose rewards differ)
+    and ``length``; of its update ``ratio_q50``, ``ratio_q99`` and ``ratio_max``, quantiles of :math:`|\rho-1|` over the
+    step's tokens once its epochs are over, and ``kl``, KL(old ‖ new).
+    """
     columns = {
         "accuracy": "reward/accuracy",
         "mixed": "reward/mixed",
         "length": "answer/length",
         "kl": "ratio/kl",
     } | {f"ratio_{name}": f"ratio/{name}" for name in ("q50", "q99", "max")}
-    curves = {name: np.asarray(run.metrics[key].values, float) for name, key in columns.items()}
-    return {"before": before, "after": after, **curves}
+    return {name: np.asarray(run.metrics[key].values, float) for name, key in columns.items()}

@@ -28,7 +28,12 @@ ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "figures" / "data" / "bounded-ratio-lm.json"
 CACHE = ROOT / "build" / "bounded-ratio-lm" / "warm"
 STEPS = 15
-EPSILONS, EPOCHS, NOISES = (0.1, 0.2, 0.4), (10, 1), (0.0, 0.2)
+PARTS = (  # epochs, noise, and ε: a step's only update starts at ρ = 1, where ε decides nothing
+    (10, 0.0, (0.2, 0.1, 0.4)),
+    (1, 0.0, (0.2,)),
+    (10, 0.2, (0.2, 0.1, 0.4)),
+    (1, 0.2, (0.2,)),
+)
 RATES = {1: (3e-5, 1e-4, 3e-4, 1e-3), 10: (1e-5, 3e-5, 1e-4, 3e-4)}
 CHOOSING, REPORTED = [100, 101], [0, 1, 2, 3, 4]
 
@@ -77,7 +82,7 @@ def stored() -> dict:
     }
 
 
-def part(epochs: int, noise: float, **options) -> tuple[list, list]:
+def part(epochs: int, noise: float, epsilons: tuple[float, ...], **options) -> tuple[list, list]:
     """The sweeps and the runs of all methods at one number of epochs and one noise."""
     sweeps, runs = [], []
     for method in METHODS:
@@ -102,8 +107,8 @@ def part(epochs: int, noise: float, **options) -> tuple[list, list]:
             .tolist(),
         }
         sweeps.append({**named, "rates": RATES[epochs], "chosen": rate, **lists})
-        made = evidence.run(cell, {**fixed, "epsilon": list(EPSILONS), "rate": [rate]}, REPORTED, **options)
-        for epsilon in EPSILONS:
+        made = evidence.run(cell, {**fixed, "epsilon": list(epsilons), "rate": [rate]}, REPORTED, **options)
+        for epsilon in epsilons:
             one = made.sel(
                 {"method": method, "epochs": epochs, "noise": noise, "epsilon": epsilon, "rate": rate}
             )
@@ -122,14 +127,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=CACHE.parent)
     options = parser.parse_args()
     result = stored()
-    for noise in NOISES:
-        for epochs in EPOCHS:
-            sweeps, runs = part(epochs, noise, folder=options.folder, jobs=options.jobs, version="1")
-            result["sweeps"] += sweeps
-            result["runs"] += runs
-            TARGET.parent.mkdir(parents=True, exist_ok=True)
-            evidence.write_atomic(TARGET, json.dumps(result, separators=(",", ":")) + "\n")
-            print(f"{epochs} epochs, noise {noise:g} -> {TARGET.relative_to(ROOT)}", flush=True)
+    for epochs, noise, epsilons in PARTS:
+        sweeps, runs = part(epochs, noise, epsilons, folder=options.folder, jobs=options.jobs, version="1")
+        result["sweeps"] += sweeps
+        result["runs"] += runs
+        TARGET.parent.mkdir(parents=True, exist_ok=True)
+        evidence.write_atomic(TARGET, json.dumps(result, separators=(",", ":")) + "\n")
+        print(f"{epochs} epochs, noise {noise:g} -> {TARGET.relative_to(ROOT)}", flush=True)
 
 
 if __name__ == "__main__":

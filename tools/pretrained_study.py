@@ -1,0 +1,109 @@
+"""The stored runs of notebook 43: SmolLM2-135M on reasoning-gym, GRPO and GBPO by low-rank updates. Resumable.
+
+    python tools/pretrained_study.py [--steps 12] [--seeds 2] [--folder build/pretrained]
+
+Half an hour to an hour of one core; needs the extra ``llm``. First how often the model answers some data sets rightly,
+which chose the task; then both methods at two learning rates, all of which are kept. Runs go on from their checkpoints,
+and ``figures/data/pretrained.json`` is written anew after each, with the versions and the machine that made it.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one run, one core
+
+import peft
+import reasoning_gym
+import torch
+import transformers
+
+from pgtheory import evidence
+from small_llm.pretrained_study import DATASETS, SETTINGS
+
+ROOT = Path(__file__).parents[1]
+TARGET = ROOT / "figures" / "data" / "pretrained.json"
+RATES = (3e-4, 1e-4)
+
+
+def survey(rng, dataset):
+    """How often the model as it comes answers a data set rightly, and whether groups differ."""
+    import torch
+
+    from small_llm.pretrained_study import pass_rates
+
+    torch.set_num_threads(1)
+    return pass_rates(dataset, seed=int(rng.integers(2**31)))
+
+
+def cell(rng, method, rate, steps, folder):
+    """One run."""
+    import torch
+
+    from small_llm.pretrained_study import run
+
+    torch.set_num_threads(1)
+    seed = int(rng.integers(2**31))
+    return run(method, rate, steps, seed, folder=f"{folder}/runs/{method}-{rate:g}-{seed}")
+
+
+def stored(steps: int) -> dict:
+    """What made the numbers."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return {
+        "made_by": "tools/pretrained_study.py",
+        "commit": commit.stdout.strip(),
+        "date": datetime.date.today().isoformat(),
+        "machine": f"CPU, {platform.machine()}, one core a run, in float32",
+        "versions": {"python": platform.python_version(), "reasoning-gym": reasoning_gym.__version__}
+        | {library.__name__: library.__version__ for library in (torch, transformers, peft)},
+        "steps": steps,
+        "settings": {name: value for name, value in SETTINGS.items() if name != "cache"},
+        "survey": [],
+        "runs": [],
+    }
+
+
+def plain(data, **at) -> dict:
+    """The numbers of one condition, seeds first, four digits."""
+    one = data.sel(at)
+    return {name: one[name].transpose("seed", ...).values.round(4).tolist() for name in data.data_vars}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "pretrained")
+    options = parser.parse_args()
+    result = stored(options.steps)
+
+    def write() -> None:
+        TARGET.parent.mkdir(parents=True, exist_ok=True)
+        evidence.write_atomic(TARGET, json.dumps(result, separators=(",", ":")) + "\n")
+
+    shared = {"folder": options.folder, "version": "1"}
+    rates = evidence.run(survey, {"dataset": list(DATASETS)}, [1], **shared)
+    result["survey"] = [{"dataset": name, **plain(rates, dataset=name)} for name in DATASETS]
+    fixed = {"steps": [options.steps], "folder": [str(options.folder)]}
+    for rate in RATES:
+        for count in range(1, options.seeds + 1):  # pairs with equal seeds, one after the other
+            runs = []
+            for method in ("grpo", "gbpo"):
+                conditions = {"method": [method], "rate": [rate], **fixed}
+                made = evidence.run(cell, conditions, count, **shared)
+                at = {name: values[0] for name, values in conditions.items()}
+                runs.append({"method": method, "rate": rate, **plain(made, **at)})
+            result["runs"] = [one for one in result["runs"] if one["rate"] != rate] + runs
+            write()
+            print(f"rate {rate:g}, {count} seeds -> {TARGET.relative_to(ROOT)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
