@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from small_llm.scale import Plan
 
 UPDATE = {
-    "cuda": {"groups": 3, "prompt": 256, "answer": 768},
-    "cpu": {"groups": 2, "prompt": 16, "answer": 48},
+    "cuda": {"rows": 12, "prompt": 256, "answer": 768},
+    "cpu": {"rows": 8, "prompt": 16, "answer": 48},
 }
 TOKENS = {"cuda": (2048, 8192, 32768), "cpu": (128, 256, 512)}  # of the log-probabilities' memory
 PLAIN = {"cuda": 8192, "cpu": 256}  # the most for which all logits are made

@@ -62,7 +62,7 @@ def test_training_counts_an_update_and_changes_nothing(monkeypatch):
     model, _ = nano(torch.bfloat16)
     before = [weight.clone() for weight in model.parameters()]
     monkeypatch.setattr(flops, "known", lambda device: Device(1e12, 1e9))
-    found = speed.training(model, groups=2, prompt=3, answer=5)
+    found = speed.training(model, rows=8, prompt=3, answer=5)
     needed = Cost.of(model.config).training([3] * 8, [5] * 8)
     for name in ("update", "gradient"):
         assert found[f"{name}/flops_per_second"] == pytest.approx(needed / found[f"{name}/seconds"])
