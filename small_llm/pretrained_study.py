@@ -88,8 +88,8 @@ def run(
     Returns
     -------
     dict
-        The :func:`~small_llm.ratio_study.curves`, and at the end :func:`answered`, on held-out problems by the most likely
-        tokens.
+        The :func:`~small_llm.ratio_study.curves`; and :func:`answered` at the end, of the most likely answers to
+        held-out problems.
     """
     config = Config(
         recipe=matched(method, EPSILON),

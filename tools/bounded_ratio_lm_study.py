@@ -2,7 +2,7 @@
 
     python tools/bounded_ratio_lm_study.py [--jobs 1] [--folder build/bounded-ratio-lm]
 
-Half an hour of one core.
+A quarter of an hour of one core.
 For each method, number of epochs and noise the learning rate is chosen at ε = 0.2 on seeds of its own, on one grid
 for all; the chosen one is then run with other seeds at every ε. Finished runs stay in the folder, and
 ``figures/data/bounded-ratio-lm.json`` is written anew after each part, with the versions and the machine that made it.
@@ -27,7 +27,7 @@ from small_llm.ratio_study import METHODS
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "figures" / "data" / "bounded-ratio-lm.json"
 CACHE = ROOT / "build" / "bounded-ratio-lm" / "warm"
-STEPS = 15
+STEPS = 8
 PARTS = (  # epochs, noise, and ε: a step's only update starts at ρ = 1, where ε decides nothing
     (10, 0.0, (0.2, 0.1, 0.4)),
     (1, 0.0, (0.2,)),
@@ -59,7 +59,7 @@ def cell(rng, method, epsilon, epochs, noise, rate):
         cache=str(CACHE),
         seed=int(rng.integers(2**31)),
     )
-    return record(config, noise=noise)
+    return record(config, noise=noise, problems=512)
 
 
 def stored() -> dict:

@@ -2,8 +2,9 @@
 
     python tools/pretrained_study.py [--steps 10] [--seeds 2] [--folder build/pretrained]
 
-Half an hour to an hour of one core; needs the extra ``llm``. Both methods at two learning rates, all of which are kept, and how
-often the model as it comes answers some data sets rightly. Runs go on from their checkpoints, and ``figures/data/pretrained.json`` is written anew after each, with the versions and the machine that made it.
+Half an hour to an hour of one core; needs the extra ``llm``. Both methods at two learning rates, all of which are kept,
+and how often the model as it comes answers some data sets rightly. Runs go on from their checkpoints, and
+``figures/data/pretrained.json`` is written anew after each pair, with the versions and the machine that made it.
 """
 
 import argparse

@@ -18,9 +18,7 @@ def test_a_run_and_its_checkpoints(tmp_path):
     found = run("gbpo", 1e-2, 2, 3, folder=str(tmp_path / "run"), **SMALL)
     assert found["ratio_max"].shape == (2,)
     assert found["ratio_max"].min() > 0
-    assert {
-        f"{name}_{when}" for name in ("right", "true", "false", "constant") for when in ("before", "after")
-    } < set(found)
+    assert {"right", "true", "false", "constant"} < set(found)
     again = run("gbpo", 1e-2, 2, 3, folder=str(tmp_path / "run"), **SMALL)  # reads what is there
     np.testing.assert_array_equal(again["ratio_max"], found["ratio_max"])
     assert list((tmp_path / "run").glob("*.safetensors"))
@@ -28,9 +26,8 @@ def test_a_run_and_its_checkpoints(tmp_path):
 
 def test_both_methods_see_the_same_first_answers():
     one, other = (run(method, 1e-2, 1, 3, **SMALL) for method in ("grpo", "gbpo"))
-    for name in ("accuracy", "length"):
+    for name in ("accuracy", "length", "mixed"):
         np.testing.assert_array_equal(one[name], other[name])
-    assert one["ratio_max"] != other["ratio_max"]
 
 
 def test_before_any_step():
