@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pgtheory.objectives import BoundedRatio, Clip, GroupTarget, Recipe, recipe
-from small_llm.config import Config
+from small_llm.config import Config, WarmUp
 from small_llm.evaluation import evaluate
 from small_llm.opening import prepared
 from small_llm.tasks import task as task_named
@@ -17,6 +17,15 @@ from small_llm.wrappers import NoisyLabels
 METHODS = ("grpo", "gbpo", "gbpo-median")
 TEMPERATURE = 1e-4
 """λ of GBPO's targets, the official code's."""
+
+SETTINGS: dict[str, Any] = {
+    "task": "add2",
+    "prompts": 16,
+    "group_size": 8,
+    "warm_up": WarmUp(accuracy=0.7),
+    "evaluation_problems": 64,
+}
+"""Of every run at nano size."""
 
 
 def matched(method: str, epsilon: float) -> Recipe:

@@ -42,20 +42,16 @@ def cell(rng, method, epsilon, epochs, noise, rate):
     """One run."""
     import torch
 
-    from small_llm.config import Config, WarmUp
-    from small_llm.ratio_study import matched, record
+    from small_llm.config import Config
+    from small_llm.ratio_study import SETTINGS, matched, record
 
     torch.set_num_threads(1)
     config = Config(
-        task="add2",
+        **SETTINGS,
         recipe=matched(method, epsilon),
         steps=STEPS,
-        prompts=16,
-        group_size=8,
         epochs=epochs,
         learning_rate=rate,
-        warm_up=WarmUp(accuracy=0.7),
-        evaluation_problems=64,
         cache=str(CACHE),
         seed=int(rng.integers(2**31)),
     )
