@@ -17,8 +17,8 @@ RATES = (3e-5, 1e-4, 3e-4, 1e-3)
 """Every recipe's own sweep."""
 
 WARM_UP = WarmUp(accuracy=0.4, check_every=10)
-MATCHED: dict[str, Any] = {"steps": 30, "prompts": 16, "group_size": 8, "epochs": 2, "minibatches": 2}
-"""What all runs share: 3840 completions, each learned from twice, and 120 updates."""
+MATCHED: dict[str, Any] = {"steps": 12, "prompts": 16, "group_size": 8, "epochs": 2, "minibatches": 2}
+"""What all runs share: 1536 completions, each learned from twice, and 48 updates."""
 
 HELD_OUT = 1024
 """Problems answered at the end, by sampling."""
