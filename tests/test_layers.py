@@ -33,7 +33,7 @@ MAY_IMPORT = {
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 LANGUAGE_MODELS = "small_llm"  # a package beside this one, on top of these rooms:
-THEIR_ROOMS = {"mdp", "objectives", "deep", "evidence"}
+THEIR_ROOMS = {"mdp", "objectives", "deep", "evidence", "oracle"}
 HEAVY = ("torch", "scipy", "matplotlib", "numba", "xarray", "sympy")
 
 

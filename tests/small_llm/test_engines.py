@@ -76,7 +76,7 @@ def test_a_model_in_training_is_sampled_without_its_dropout_and_left_in_training
     model.config.attention_dropout = 0.5
     for layer in model.model.layers:
         layer.self_attn.attention_dropout = 0.5
-    model.gradient_checkpointing_enable()
+    getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
     model.train()
     rollouts = drawn((model, tokenizer))
     assert model.training
