@@ -115,7 +115,7 @@ def start(command, count, *, seconds=60, **environment):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     shared = {**os.environ, "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    shared |= {"OMP_NUM_THREADS": "1", **environment}
+    shared |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment}
     running = [
         subprocess.Popen(
             command, env={**shared, "RANK": str(i), "LOCAL_RANK": str(i)}, cwd=ROOT, stderr=subprocess.PIPE, text=True
