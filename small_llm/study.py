@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from small_llm.config import Config, WarmUp
+from pgtheory.objectives import Clip, GroupZScore, Recipe, SequenceSum, sequence_mean, weighted_mean
+from small_llm.config import Config
 from small_llm.evaluation import evaluate
 from small_llm.opening import prepared
 from small_llm.tasks import Task
 from small_llm.tasks import task as task_named
 from small_llm.training import train
+from small_llm.warm_up_settings import WarmUp
 
 RATES = (3e-5, 1e-4, 3e-4, 1e-3)
 """Every recipe's own sweep."""
@@ -23,8 +25,17 @@ MATCHED: dict[str, Any] = {"steps": 12, "prompts": 16, "group_size": 8, "epochs"
 HELD_OUT = 1024
 """Problems answered at the end, by sampling."""
 
+AGGREGATIONS = {
+    "answer's mean": Recipe(GroupZScore(), Clip(0.2), sequence_mean, name="answer's mean"),
+    "token mean": Recipe(GroupZScore(), Clip(0.2), weighted_mean, name="token mean"),
+    "constant": Recipe(
+        GroupZScore(), Clip(0.2), SequenceSum(10), name="constant"
+    ),  # AdamW takes no notice of which
+}
+"""GRPO but for how an answer's length counts: each answer as one, each token as one, and not at all."""
 
-def matched(task: str, recipe: Any, learning_rate: float, seed: int, **changes: Any) -> Config:
+
+def matched(task: str, recipe: str | Recipe, learning_rate: float, seed: int, **changes: Any) -> Config:
     """A run of the comparison.
 
     Runs of one task and seed start from the same warmed-up model and meet the same prompts with the same random

@@ -1,10 +1,11 @@
 """The stored runs of notebook 41: group objectives at matched learning rates on two tasks, and the length of answers.
 
-    python tools/group_objectives_study.py [--jobs 1] [--folder build/group-objectives]
+    python tools/group_objectives_study.py recipes [--jobs 1] [--folder build/group-objectives]
+    python tools/group_objectives_study.py lengths
 
-About ten minutes of one core that is free; resumable. Every recipe sweeps the same learning rates on seeds that are not reported, and
-then runs at its best one on those that are. Results go to ``figures/data/group-objectives.json`` after every part,
-with the commit, the versions and the machine that made them.
+About ten minutes of a core that is free; resumable. Every recipe sweeps the same learning rates on seeds that are not
+reported, and then runs at its best one on those that are. Results go to ``figures/data/group-objectives.json`` and
+``group-lengths.json`` after every part, with the commit, the versions and the machine that made them.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from pgtheory.objectives import RECIPES
 from small_llm import study
 
 ROOT = Path(__file__).parents[1]
-TARGET = ROOT / "figures" / "data" / "group-objectives.json"
+TARGETS = {part: ROOT / "figures" / "data" / f"group-{part}.json" for part in ("objectives", "lengths")}
 CACHE = ROOT / "build" / "group-objectives-warm"
 TASKS = ("sort5", "countdown2")
 SAME = {
@@ -47,6 +48,7 @@ FIRST = (
 )
 NAMES = [*FIRST, *(name for name in RECIPES if name not in (*FIRST, *SAME))]
 CHOOSING, REPORTED = (101, 102), (1, 2, 3, 4, 5)
+LENGTHS_RATE = 3e-4
 VERSION = "2"  # of the settings in small_llm.study
 
 
@@ -58,6 +60,17 @@ def cell(rng, task, recipe, rate):
 
     torch.set_num_threads(1)
     return study.outcome(study.matched(task, recipe, rate, int(rng.integers(2**31)), cache=str(CACHE)))
+
+
+def by_length(rng, task, aggregation):
+    """As ``cell``, GRPO with another aggregation."""
+    import torch
+
+    from small_llm import study
+
+    torch.set_num_threads(1)
+    recipe, seed = study.AGGREGATIONS[aggregation], int(rng.integers(2**31))
+    return study.outcome(study.matched(task, recipe, LENGTHS_RATE, seed, cache=str(CACHE)))
 
 
 def sweep(task: str, recipe: str, options: argparse.Namespace) -> dict:
@@ -107,32 +120,54 @@ def record() -> dict:
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         },
-        "settings": study.MATCHED | {"rates": study.RATES, "held_out": study.HELD_OUT},
-        "choosing_seeds": CHOOSING,
+        "settings": study.MATCHED | {"held_out": study.HELD_OUT},
         "reported_seeds": REPORTED,
-        "left_out": SAME,
         "start": {task: before(task) for task in TASKS},
-        "tasks": {},
+        "tasks": {task: {} for task in TASKS},
     }
+
+
+def recipes(options: argparse.Namespace) -> None:
+    """Every recipe at its own learning rate."""
+    stored = record() | {"rates": study.RATES, "choosing_seeds": CHOOSING, "left_out": SAME}
+    for recipe in NAMES:  # both tasks of a recipe together: a study cut short compares fewer recipes, fairly
+        for task in TASKS:
+            found = stored["tasks"][task][recipe] = sweep(task, recipe, options)
+            write("objectives", stored)
+            mean = sum(found["accuracy"]) / len(REPORTED)
+            print(f"{task} {recipe}: rate {found['rate']:g}, accuracy {mean:.3f}", flush=True)
+
+
+def lengths(options: argparse.Namespace) -> None:
+    """Three aggregations at one learning rate: AdamW takes no notice of the constants that they differ in."""
+    stored = record() | {"rate": LENGTHS_RATE}
+    conditions = {"task": list(TASKS), "aggregation": list(study.AGGREGATIONS)}
+    runs = evidence.run(
+        by_length, conditions, REPORTED, folder=options.folder, jobs=options.jobs, version=VERSION
+    )
+    for task in TASKS:
+        for aggregation in study.AGGREGATIONS:
+            of = runs.sel(task=task, aggregation=aggregation)
+            found = {name: rounded(of[name].transpose("seed", ...).values) for name in of.data_vars}
+            stored["tasks"][task][aggregation] = found
+    write("lengths", stored)
+
+
+def write(part: str, stored: dict) -> None:
+    TARGETS[part].parent.mkdir(parents=True, exist_ok=True)
+    evidence.write_atomic(TARGETS[part], json.dumps(stored, separators=(",", ":")) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("part", choices=("recipes", "lengths"))
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "group-objectives")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    stored = record()
-    for recipe in NAMES:  # both tasks of a recipe together: a study cut short compares fewer recipes, fairly
-        for task in TASKS:
-            found = sweep(task, recipe, options)
-            stored["tasks"].setdefault(task, {})[recipe] = found
-            TARGET.parent.mkdir(parents=True, exist_ok=True)
-            evidence.write_atomic(TARGET, json.dumps(stored, separators=(",", ":")) + "\n")
-            mean = sum(found["accuracy"]) / len(REPORTED)
-            print(f"{task} {recipe}: rate {found['rate']:g}, accuracy {mean:.3f}", flush=True)
+    {"recipes": recipes, "lengths": lengths}[options.part](options)
 
 
 if __name__ == "__main__":
