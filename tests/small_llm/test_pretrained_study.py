@@ -45,12 +45,14 @@ def test_answers_that_are_a_constant():
 
 
 def test_pass_rates_by_hand(monkeypatch):
-    """Two problems of two answers each: one group is mixed, one of four answers is right."""
+    """Three problems of two answers each: one group is mixed, three of six answers are right."""
     pytest.importorskip("reasoning_gym")
     monkeypatch.setattr(pretrained_study, "load", lambda name: (None, None))
-    texts = ["right", "wrong", "partly", "wrong"]
-    mask = torch.tensor([[True, True], [True, False], [True, False], [True, True]])
-    cut = torch.tensor([True, False, False, False])
+    texts = ["right", "wrong", "partly", "wrong", "right", "right"]
+    mask = torch.tensor(
+        [[True, True], [True, False], [True, False], [True, True], [True, True], [True, False]]
+    )
+    cut = torch.tensor([True, False, False, False, True, True])
     answers = SimpleNamespace(texts=texts, completion_mask=mask, truncated=cut)
     monkeypatch.setattr(pretrained_study, "sample", lambda *arguments, **options: answers)
     worth = {"right": 1.0, "wrong": 0.0, "partly": 0.5}
@@ -59,8 +61,9 @@ def test_pass_rates_by_hand(monkeypatch):
         rewards=lambda problem, row: np.array([worth[text] for text in row]),
     )
     monkeypatch.setattr(pretrained_study, "task", lambda name: asked)
-    found = pass_rates("ransom_note", seed=0, problems=2, groups=2)
-    assert found == {"right": 0.25, "reward": 0.375, "mixed": 0.5, "length": 1.5, "cut": 0.25}
+    found = pass_rates("ransom_note", seed=0, problems=3, groups=2)
+    expected = {"right": 3 / 6, "reward": 3.5 / 6, "mixed": 1 / 3, "length": 9 / 6, "cut": 3 / 6}
+    assert found == pytest.approx(expected)
 
 
 def test_settings_hold_no_secret_choice():
