@@ -18,9 +18,9 @@ from pgtheory.mdp import validate
 
 FOLDER = Path("figures/data")
 SIZES: dict[str, dict[str, Any]] = {
-    "nano": {"learning_rate": 1e-3, "warm_up_rate": 3e-3, "prompts": 16},
-    "small": {"learning_rate": 1e-4, "warm_up_rate": 1e-3, "prompts": 32},
-    "1b": {"learning_rate": 1e-5, "warm_up_rate": 3e-4, "prompts": 64},
+    "nano": {"learning_rate": 1e-4, "warm_up_rate": 3e-3, "prompts": 16},
+    "small": {"learning_rate": 3e-5, "warm_up_rate": 1e-3, "prompts": 32},
+    "1b": {"learning_rate": 3e-6, "warm_up_rate": 3e-4, "prompts": 64},
 }
 """What follows from the model where it is not given; ``1b`` is computed in bfloat16, the others in float32."""
 

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from pgtheory.objectives import RECIPES
 from small_llm.config import Config
-from small_llm.engines import Engine
+from small_llm.engines import Engine, prefill
 from small_llm.experience import Experience
 from small_llm.flops import Cost, known, utilisation
 from small_llm.learner import Learner
@@ -25,7 +25,7 @@ REPEATS = 3  # the fastest counts: what disturbs a measurement makes it slower
 
 
 def decoding(
-    model: Any, engine: Engine, *, rows: int = 256, prompt: int = 16, new: int = 128
+    model: Any, tokenizer: Any, engine: Engine, *, rows: int = 256, prompt: int = 16, new: int = 128
 ) -> dict[str, float | None]:
     """Tokens per second of ``rows`` answers at a time, without the prefill, and the share of the bound by bandwidth.
 
@@ -33,16 +33,20 @@ def decoding(
     token is drawn with equal probability, so that answers go on to the end.
     """
 
-    def seconds(tokens: int) -> float:
-        prompts = np.random.default_rng(0).integers(2, 12, (rows, prompt)).tolist()
-        generator = torch.Generator(model.device).manual_seed(0)
-        settings: dict[str, Any] = {"temperature": 1e4, "top_p": 1.0, "generator": generator}
-        return timed(
-            model.device, lambda: engine.complete(prompts, groups=1, max_new_tokens=tokens, **settings)
-        )
+    prompts = np.random.default_rng(0).integers(2, 12, (rows, prompt)).tolist()
+    settings: dict[str, Any] = {"groups": 1, "max_new_tokens": new, "temperature": 1e4, "top_p": 1.0}
 
-    seconds(new), seconds(1)  # compiles, captures, fills caches
-    step = (min(seconds(new) for _ in range(REPEATS)) - min(seconds(1) for _ in range(REPEATS))) / (new - 1)
+    def answers() -> None:
+        engine.complete(prompts, generator=torch.Generator(model.device).manual_seed(0), **settings)
+
+    @torch.no_grad()
+    def reading() -> None:
+        prefill(model, tokenizer, prompts)
+
+    for work in (answers, reading):
+        work()  # compiles, captures, fills caches
+    fastest = [min(timed(model.device, work) for _ in range(REPEATS)) for work in (answers, reading)]
+    step = (fastest[0] - fastest[1]) / new
     peak = known(model.device)
     least = None if peak is None else Cost.of(model.config).decoding_seconds(peak, model.dtype.itemsize)
     return {

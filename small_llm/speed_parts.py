@@ -52,7 +52,7 @@ def measure(
         with notes.part(f"speed/decoding/{name}"):
             if name == "compiled" and not may_compile():
                 raise TimeoutError("not enough of the time was left to compile a step")
-            notes.put(f"speed/decoding/{name}", speed.decoding(model, engine, **DECODED[kind]))
+            notes.put(f"speed/decoding/{name}", speed.decoding(model, tokenizer, engine, **DECODED[kind]))
 
 
 def pretrained(plan: Plan, device: torch.device, left: Callable[[], float], notes: Notes) -> None:

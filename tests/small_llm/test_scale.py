@@ -59,7 +59,7 @@ def test_end_to_end(tmp_path, capsys):
     assert found["finished"]
     assert (found["commit"], found["parameters"]) == ("abc", 132288)
     assert found["machine"]["kind"] == "cpu" and found["machine"]["peak"] is None  # noqa: PT018
-    assert found["plan"]["learning_rate"] == 1e-3
+    assert found["plan"]["learning_rate"] == 1e-4
     assert found["versions"]["torch"] == torch.__version__
     assert found["warm_up"][0] == {"step": 0, "seconds": found["warm_up"][0]["seconds"], "accuracy": 0.0}
     assert list(found["runs"]) == ["grpo", "gbpo", "r2vpo"]

@@ -43,7 +43,7 @@ def test_memory_of_log_probabilities_does_not_grow():
 def test_decoding_against_the_bound(monkeypatch):
     model, tokenizer = nano()
     monkeypatch.setattr(speed, "known", lambda device: Device(1e12, 1e9))
-    found = speed.decoding(model, TransformersEngine(model, tokenizer), rows=8, new=20)
+    found = speed.decoding(model, tokenizer, TransformersEngine(model, tokenizer), rows=8, new=20)
     least = 4 * (Cost.of(model.config).body + 14 * 64) / 1e9  # seconds for float32 weights, each once
     assert found["share_of_bound"] == pytest.approx(least / (found["milliseconds_per_token"] / 1e3))
     assert found["tokens_per_second"] == pytest.approx(8e3 / found["milliseconds_per_token"])
@@ -53,9 +53,9 @@ def test_decoding_goes_on_to_the_end():
     model, tokenizer = nano()
     steps = []
     hook = model.register_forward_pre_hook(lambda *_: steps.append(1))
-    speed.decoding(model, TransformersEngine(model, tokenizer), rows=64, new=20)
+    speed.decoding(model, tokenizer, TransformersEngine(model, tokenizer), rows=64, new=20)
     hook.remove()
-    assert len(steps) == (1 + speed.REPEATS) * (20 + 1)
+    assert len(steps) == (1 + speed.REPEATS) * (20 + 1)  # the prefill alone, too
 
 
 def test_training_counts_an_update_and_changes_nothing(monkeypatch):
