@@ -3,8 +3,9 @@
     python tools/bounded_ratio_lm_study.py [--jobs 1] [--folder build/bounded-ratio-lm]
 
 A quarter of an hour of one core. For each method and number of epochs the learning rate is chosen at ε = 0.2, without
-wrong labels, on seeds of its own and on one grid for all; it is then run with other seeds everywhere else. Finished runs stay in the folder, and
-``figures/data/bounded-ratio-lm.json`` is written anew after each part, with the versions and the machine that made it.
+wrong labels, on seeds of its own and on one grid for all; it is then run with other seeds everywhere else. Finished runs stay in the
+folder, and ``figures/data/bounded-ratio-lm.json`` is written anew after each part, with the versions and the machine that
+made it.
 """
 
 import argparse
