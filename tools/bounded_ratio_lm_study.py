@@ -3,9 +3,9 @@
     python tools/bounded_ratio_lm_study.py [--jobs 1] [--folder build/bounded-ratio-lm]
 
 A quarter of an hour of one core. For each method and number of epochs the learning rate is chosen at ε = 0.2, without
-wrong labels, on seeds of its own and on one grid for all; it is then run with other seeds everywhere else. Finished runs stay in the
-folder, and ``figures/data/bounded-ratio-lm.json`` is written anew after each part, with the versions and the machine that
-made it.
+wrong labels, on seeds of its own and on one grid for all; it is then run with other seeds everywhere else. Finished
+runs stay in the folder, and ``figures/data/bounded-ratio-lm.json`` is written anew after each part, with the versions
+and the machine that made it.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one run, one core
 
+import numpy as np
 import torch
 import transformers
 
@@ -88,7 +89,7 @@ def sweep(method: str, epochs: int, **options) -> dict:
     for name in ("after", "ratio_q99", "ratio_max"):
         runs = swept[name].squeeze().transpose("rate", "seed", ...).values
         named[name] = runs.reshape(*runs.shape[:2], -1).mean(-1).round(4).tolist()  # a mean over steps
-    best = int(swept["after"].squeeze().mean("seed").argmax())
+    best = int(np.mean(named["after"], 1).argmax())
     return {**named, "chosen": RATES[epochs][best]}
 
 
