@@ -145,11 +145,9 @@ def joined(parts: Sequence[Experience]) -> Experience:
         """Prompts are flush right, answers flush left."""
         values = [getattr(r, name) for r in rollouts]
         longest = max(v.shape[1] for v in values)
-        left = name.startswith("prompt")
-        rooms = [longest - v.shape[1] for v in values]
-        return torch.cat(
-            [torch.nn.functional.pad(v, (room, 0) if left else (0, room)) for v, room in zip(values, rooms)]
-        )
+        before = name.startswith("prompt")
+        rooms = [(longest - v.shape[1], 0) if before else (0, longest - v.shape[1]) for v in values]
+        return torch.cat([torch.nn.functional.pad(v, room) for v, room in zip(values, rooms)])
 
     whole = Rollouts(
         **{name: padded(name) for name in _TENSORS if name != "truncated"},

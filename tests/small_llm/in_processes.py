@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch.distributed.tensor import DTensor
 
-from small_llm import Config, WarmUp, processes, train
-from small_llm.tasks import Problem, Task
+from small_llm import Config, WarmUp, opening, processes, train
+from small_llm.tasks import Problem, Task, task
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).parents[2]
@@ -92,6 +92,19 @@ def resumed(folder):
             torch.save(result, folder / f"{sharded}.pt")
 
 
+def warmed_up(folder):
+    """Only the first process warms up; the weights that each begins with."""
+
+    def warm_up(model, *arguments, **options):
+        with torch.no_grad():
+            for p in model.parameters():
+                p.add_(0.1)
+
+    opening.warm_up = warm_up
+    model, _ = opening.prepared(BASE.replace(warm_up=WarmUp()), task("add1"))
+    torch.save(dict(model.named_parameters()), folder / f"{processes.rank()}.pt")
+
+
 def spoiled(folder):
     """The second process's rewards are NaN, then its verifier fails; then no process warms up far enough."""
     said = []
@@ -101,15 +114,15 @@ def spoiled(folder):
         (0.0, BASE.replace(warm_up=WarmUp(accuracy=1.0, most_steps=1))),
         (0.0, BASE.replace(prompts=9, minibatches=1)),
     ):
-        task = Sevens(spoiled=number if processes.rank() == 1 else 0.0)
+        own = Sevens(spoiled=number if processes.rank() == 1 else 0.0)
         try:
-            train(config, task=task, progress=False)
+            train(config, task=own, progress=False)
         except Exception as error:
             said.append(f"{type(error).__name__}: {error}")
     (folder / f"{processes.rank()}.json").write_text(json.dumps(said))
 
 
-def start(command, count, *, seconds=60, **environment):
+def start(command, count, *, seconds=200, **environment):
     """Run a command in ``count`` processes that find each other; returns their (exit code, errors)."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -135,4 +148,5 @@ if __name__ == "__main__":
     np.seterr(all="raise", under="ignore")
     with processes.together("cpu"):
         assert processes.count() == 2
-        {"every_case": every_case, "resumed": resumed, "spoiled": spoiled}[scenario](Path(folder), *rest)
+        scenarios = {work.__name__: work for work in (every_case, resumed, warmed_up, spoiled)}
+        scenarios[scenario](Path(folder), *rest)

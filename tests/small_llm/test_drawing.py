@@ -129,8 +129,12 @@ def test_a_run_that_draws_again_resumes_to_the_same_bits(tmp_path):
 
 
 def test_more_mixed_groups_are_learned_from():
-    norms = {}
+    norms, mixed = {}, {}
     for draws in (1, 4):
         run = train(CONFIG.replace(draws=draws, steps=8, learning_rate=1e-9), task=Rare(), progress=False)
         norms[draws] = (run.metrics["losses/gradient_norm"].values > 0).mean()
+        mixed[draws] = run.metrics["reward/mixed"].values
     assert norms[4] > norms[1]
+    # rewards that are shown are those of all answers, not of the groups that were chosen for them
+    assert (mixed[4] * CONFIG.prompts % 1 > 0).any()
+    assert mixed[4].mean() == pytest.approx(mixed[1].mean(), abs=0.3)

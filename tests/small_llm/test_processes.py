@@ -62,6 +62,15 @@ def test_they_save_and_go_on_together(tmp_path):
             torch.testing.assert_close(p.detach(), whole["weights"][name], rtol=0, atol=1e-5)
 
 
+def test_warmed_up_weights_reach_every_process(tmp_path):
+    run_two("warmed_up", tmp_path)
+    first, second = (torch.load(tmp_path / f"{i}.pt", weights_only=False) for i in range(2))
+    cold = dict(prepared(BASE, task("add1"))[0].named_parameters())
+    for name, p in first.items():
+        assert torch.equal(p, second[name]), name
+    assert any(not torch.equal(p, cold[name]) for name, p in first.items())
+
+
 def test_one_that_stops_stops_all(tmp_path):
     run_two("spoiled", tmp_path)
     first, second = (json.loads((tmp_path / f"{i}.json").read_text()) for i in range(2))
