@@ -16,7 +16,7 @@ from small_llm.tasks.countdown import Countdown
 from small_llm.tasks.sequences import Copy, Sort
 
 NAMES = ["add1", "add2", "add3", "add4", "add5", "sub2", "mul1", "mul2", "mul9", "sort5", "copy6"]
-NAMES += ["parts2", "parts3", "countdown2", "countdown3", "countdown5"]
+NAMES += ["countdown2", "countdown3", "countdown5"]
 NO_NAMES = """add0 add02 ADD2 add-1 add٢ add2.0 sort0 sort100 div2 gsm8k gsm8k: reasoning-gym:"""
 
 
