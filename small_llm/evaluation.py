@@ -35,6 +35,8 @@ class Evaluation:
     texts : list of str, [n]
     verdicts : array [n]
     cut : array of bool, [n]
+    lengths : array [n]
+        Tokens of each, the one that ends it included.
     """
 
     accuracy: float
@@ -47,6 +49,7 @@ class Evaluation:
     texts: list[str]
     verdicts: np.ndarray
     cut: np.ndarray
+    lengths: np.ndarray
 
     def row(self) -> dict[str, float]:
         """The numbers, for metrics."""
@@ -91,7 +94,7 @@ def evaluate(
     drawn = task.problems(rng, problems, "test")
     generator = torch.Generator(next(model.parameters()).device).manual_seed(seed)
     texts: list[str] = []
-    lengths, cut = [], []
+    tokens, cut = [], []
     for start in range(0, problems, BATCH):
         rollouts = sample(
             model,
@@ -103,20 +106,22 @@ def evaluate(
             generator=generator,
         )
         texts += rollouts.texts
-        lengths.append(rollouts.completion_mask.sum(-1).cpu().numpy())
+        tokens.append(rollouts.completion_mask.sum(-1).cpu().numpy())
         cut.append(rollouts.truncated.cpu().numpy())
     verdicts = np.array([task.verify(problem, text) for problem, text in zip(drawn, texts)], dtype=np.float64)
     right = pass_rate((verdicts == 1)[:, None])
+    lengths = np.concatenate(tokens)
     was_cut = np.concatenate(cut).astype(bool)
     return Evaluation(
         accuracy=right.value,
         low=right.low,
         high=right.high,
         reward=float(verdicts.mean()),
-        length=float(np.concatenate(lengths).mean()),
+        length=float(lengths.mean()),
         truncated=float(was_cut.mean()),
         problems=drawn,
         texts=texts,
         verdicts=verdicts,
         cut=was_cut,
+        lengths=lengths,
     )

@@ -61,8 +61,8 @@ def outcome(config: Config, *, task: Task | None = None, problems: int = HELD_OU
     -------
     dict
         ``accuracy`` and ``length`` at the end, ``length_right`` and ``length_wrong`` (of the answers that are; NaN
-        where none is), all in a nano model's tokens, characters and the one that ends an answer; and
-        ``curve_accuracy`` and ``curve_length`` [steps], of the answers that were learned from.
+        where none is), all in tokens; and ``curve_accuracy`` and ``curve_length`` [steps], of the
+        answers that were learned from.
     """
     run = train(config, task=task, progress=False)
     return _answers(run.model, run.tokenizer, config, problems) | {
@@ -79,8 +79,7 @@ def start(config: Config, *, problems: int = HELD_OUT) -> dict[str, float]:
 
 def _answers(model: Any, tokenizer: Any, config: Config, problems: int) -> dict[str, float]:
     held_out = evaluate(model, tokenizer, task_named(config.task), problems=problems, temperature=1.0)
-    lengths = np.array([len(text) for text in held_out.texts]) + ~held_out.cut
-    right = held_out.verdicts == 1
+    lengths, right = held_out.lengths, held_out.verdicts == 1
     return {
         "accuracy": held_out.accuracy,
         "length": held_out.length,

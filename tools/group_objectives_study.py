@@ -88,7 +88,10 @@ def sweep(task: str, recipe: str, options: argparse.Namespace) -> dict:
     return {
         "rate": best,
         "sweep": rounded(swept["accuracy"].transpose("seed", "rate").values),
-        **{name: rounded(reported[name].transpose("seed", ...).values) for name in reported.data_vars},
+        **{
+            name: rounded(reported[name].transpose("seed", ...).values)
+            for name in ("accuracy", "curve_accuracy")
+        },
     }
 
 

@@ -117,7 +117,8 @@ def test_colours():
     problems = [Problem("1+1=", "2"), Problem("1+2=", "3"), Problem("1+3=", "4"), Problem("1+4=", "5")]
     texts = ["2", "4", "4\x1b[2J\n", "5"]
     cut = np.array([False, False, True, True])
-    found = Evaluation(0.5, 0.0, 1.0, 0.5, 1.0, 0.5, problems, texts, np.array([1.0, 0.5, 0.0, 1.0]), cut)
+    verdicts, lengths = np.array([1.0, 0.5, 0.0, 1.0]), np.array([2, 2, 6, 2])
+    found = Evaluation(0.5, 0.0, 1.0, 0.5, 3.0, 0.5, problems, texts, verdicts, cut, lengths)
     right, wrong, truncated, late = paint(found).splitlines()
     assert right == f"right  1+1={GREEN}2{PLAIN}"
     assert wrong == f"wrong  1+2={RED}4{PLAIN}   (right: 3)"

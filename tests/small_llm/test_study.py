@@ -13,16 +13,22 @@ from small_llm.wrappers import NoisyLabels
 SMALL = {"steps": 2, "prompts": 4, "warm_up": WarmUp(accuracy=0.2, check_every=10, problems=64)}
 
 
-def small(recipe, rate=1e-3, seed=1):
-    return study.matched("sort2", recipe, rate, seed, **SMALL)
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("warm")
+
+    def config(recipe, rate=1e-3, seed=1):
+        return study.matched("sort2", recipe, rate, seed, cache=cache, **SMALL)
+
+    return config
 
 
 @pytest.fixture(scope="module")
-def outcomes():
+def outcomes(small):
     return {name: study.outcome(small(name), problems=64) for name in ("grpo", "rloo")}
 
 
-def test_recipes_share_start_prompts_and_random_numbers_and_then_part(outcomes):
+def test_recipes_share_start_prompts_and_random_numbers_and_then_part(small, outcomes):
     assert study.start(small("grpo"), problems=64) == study.start(small("rloo"), problems=64)
     first, second = (found["curve_accuracy"] for found in outcomes.values())
     assert first.shape == second.shape == (2,)
@@ -31,7 +37,7 @@ def test_recipes_share_start_prompts_and_random_numbers_and_then_part(outcomes):
     assert outcomes["grpo"] != outcomes["rloo"]
 
 
-def test_another_seed_is_another_run(outcomes):
+def test_another_seed_is_another_run(small, outcomes):
     other = study.outcome(small("grpo", seed=2), problems=64)
     assert not np.array_equal(other["curve_length"], outcomes["grpo"]["curve_length"])
 
@@ -42,7 +48,7 @@ def test_all_that_is_not_the_recipes_is_shared():
     assert one["steps"] * one["prompts"] * one["group_size"] == 1536
 
 
-def test_lengths_of_right_and_wrong_answers_make_up_that_of_all(outcomes):
+def test_lengths_of_right_and_wrong_answers_make_up_that_of_all(small, outcomes):
     for found in (*outcomes.values(), study.start(small("grpo"), problems=64)):
         share = found["accuracy"]
         assert 0 < share < 1
@@ -51,16 +57,18 @@ def test_lengths_of_right_and_wrong_answers_make_up_that_of_all(outcomes):
         assert found["length_right"] == 3  # two digits and the end
 
 
-def test_cut_answers_have_no_token_that_ends_them():
+def test_lengths_are_of_tokens_also_of_those_that_have_no_text():
     model, tokenizer = load("nano", task="sort5")
     config = study.matched("sort5", "grpo", 1e-4, 0, warm_up=None)
-    cut = evaluate(model, tokenizer, task("sort5"), problems=64, temperature=1.0)
-    assert 0 < cut.truncated < 1
-    found = study.start(config, problems=64)
-    assert np.isnan(found["length_right"])  # an untrained model is never right
-    assert found["length_wrong"] == pytest.approx(found["length"])
+    found = evaluate(model, tokenizer, task("sort5"), problems=64, temperature=1.0)
+    assert 0 < found.truncated < 1
+    assert (found.lengths[found.cut] == 6).all()
+    assert (found.lengths - ~found.cut >= [len(text) for text in found.texts]).all()
+    start = study.start(config, problems=64)
+    assert np.isnan(start["length_right"])  # an untrained model is never right
+    assert start["length_wrong"] == start["length"] == found.length
 
 
-def test_the_final_accuracy_is_that_of_the_true_verifier():
+def test_the_final_accuracy_is_that_of_the_true_verifier(small):
     never = study.outcome(small("grpo", rate=1e-9), task=NoisyLabels(task("sort2"), 1.0), problems=64)
     assert never["accuracy"] == study.start(small("grpo"), problems=64)["accuracy"]
