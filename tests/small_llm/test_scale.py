@@ -105,7 +105,7 @@ def test_recipes_start_from_the_same_weights_and_have_equal_time(monkeypatch):
 
 def test_on_a_bare_machine_and_killed(tmp_path):
     path = tmp_path / "gpu" / "scale.json"
-    command = [sys.executable, "-c", BARE, *NANO, "--minutes", "5", "--accuracy", "0.001", "--out", str(path)]
+    command = [sys.executable, "-c", BARE, *NANO, "--minutes", "0.4", "--out", str(path)]
     child = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
     )
@@ -113,7 +113,7 @@ def test_on_a_bare_machine_and_killed(tmp_path):
         began = time.monotonic()
         while not (path.exists() and "runs" in read(path)):
             assert child.poll() is None, child.stderr.read()
-            assert time.monotonic() - began < 120
+            assert time.monotonic() - began < 240
             time.sleep(0.1)
     finally:
         child.send_signal(signal.SIGKILL)

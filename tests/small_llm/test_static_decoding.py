@@ -86,6 +86,15 @@ def test_weights_that_moved_in_place(pair):
     assert_same(after, drawn((model, tokenizer), TransformersEngine))
 
 
+def test_more_than_one_token_can_end_an_answer():
+    model, tokenizer = nano()
+    model.generation_config.eos_token_id = [1, 5]
+    assert_same(
+        drawn((model, tokenizer), StaticEngine, groups=20),
+        drawn((model, tokenizer), TransformersEngine, groups=20),
+    )
+
+
 def test_compiled(pair):
     found = drawn(pair, lambda model, tokenizer: StaticEngine(model, tokenizer, compiled=True))
     assert_same(found, drawn(pair, TransformersEngine))
