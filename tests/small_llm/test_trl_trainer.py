@@ -174,6 +174,10 @@ def test_dropped_groups_count_nowhere(tmp_path):
         parts = sampled(trainer)
         kept = torch.cat([part["row"][part["kept"] > 0] for part in parts])
         assert sorted(kept.tolist()) == [0, 1, 2, 3]
+        for part in parts:
+            if "counted" in part and (part["kept"] > 0).any():
+                assert float(part["counted"].sum()) == pytest.approx(1.0)
+                assert not part["counted"][part["kept"] == 0].any()
 
 
 def test_it_learns(tmp_path):
