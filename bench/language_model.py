@@ -1,6 +1,6 @@
 """A step of GRPO on a language model of a million parameters: ours against TRL's trainer, in one run.
 
-    python bench/language_model.py [--steps 8] [--repeats 3] [--threads 1] [--only step]
+    python bench/language_model.py [--size million] [--steps 8] [--repeats 3] [--threads 1] [--only step]
 
 128 answers of 16 tokens to 16 prompts, one update, the same Llama with the same weights, in float32 on the CPU. Its
 thousand characters make an early end rare, so that both sample 16 tokens. Every contender runs in a process of its
@@ -21,7 +21,15 @@ from itertools import pairwise
 CONTENDERS = ("ours", "trl")
 ALPHABET = "".join(chr(0x4E00 + i) for i in range(1000))
 PROMPTS, GROUP, NEW, BEFORE = 16, 8, 16, 8
-SHAPE = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 4}
+SHAPES = {
+    "million": {
+        "hidden_size": 128,
+        "intermediate_size": 512,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+    },
+    "nano": {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4},
+}
 RATE = 1e-4
 
 
@@ -37,7 +45,7 @@ def prompts(n):
     return ["".join(rng.choices(ALPHABET, k=BEFORE)) for _ in range(n)]
 
 
-def llama():
+def llama(size):
     """The model and its tokenizer."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -48,7 +56,7 @@ def llama():
     torch.manual_seed(0)
     special = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
     config = LlamaConfig(
-        **SHAPE, **special, vocab_size=len(tokenizer), bos_token_id=None, tie_word_embeddings=True
+        **SHAPES[size], **special, vocab_size=len(tokenizer), bos_token_id=None, tie_word_embeddings=True
     )
     return LlamaForCausalLM(config), tokenizer
 
@@ -58,7 +66,7 @@ def now():
     return time.perf_counter(), time.process_time()
 
 
-def our_loop(steps):
+def our_loop(size, steps):
     """The state of our training."""
     from dataclasses import dataclass
 
@@ -82,7 +90,7 @@ def our_loop(steps):
         def vote(self, problem, completion):
             return completion
 
-    model, tokenizer = llama()
+    model, tokenizer = llama(size)
     config = Config(
         recipe="grpo-trl", steps=steps, prompts=PROMPTS, group_size=GROUP, learning_rate=RATE, measure_every=0
     )
@@ -90,9 +98,9 @@ def our_loop(steps):
     return Loop(config, model.eval(), tokenizer, task, task)
 
 
-def ours(steps):
+def ours(size, steps):
     """Seconds of each step, and its rewards."""
-    loop = our_loop(steps)
+    loop = our_loop(size, steps)
     marks, rewards = [], []
     for _ in range(steps):
         rewards.append(loop.step()["reward/mean"])
@@ -100,7 +108,7 @@ def ours(steps):
     return marks, rewards
 
 
-def trl(steps):
+def trl(size, steps):
     """The same of TRL's trainer."""
     import tempfile
 
@@ -108,7 +116,7 @@ def trl(steps):
     from transformers import TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
 
-    model, tokenizer = llama()
+    model, tokenizer = llama(size)
     marks, rewards = [], []
 
     class Mark(TrainerCallback):
@@ -134,14 +142,14 @@ def trl(steps):
     return marks, rewards
 
 
-def one(contender, steps, threads):
+def one(contender, size, steps, threads):
     import warnings
 
     import torch
 
     warnings.filterwarnings("ignore")
     torch.set_num_threads(threads)
-    marks, rewards = {"ours": ours, "trl": trl}[contender](steps)
+    marks, rewards = {"ours": ours, "trl": trl}[contender](size, steps)
     clock, busy = ([b - a for a, b in pairwise(times[1:])] for times in zip(*marks))
     return {
         "seconds": statistics.median(clock),
@@ -166,7 +174,7 @@ def whole_steps(options):
     found = {contender: [] for contender in CONTENDERS}
     for _ in range(options.repeats):
         for contender in CONTENDERS:
-            found[contender].append(spawn(contender, options.steps, options.threads))
+            found[contender].append(spawn(contender, options.size, options.steps, options.threads))
     middle = {
         contender: {name: statistics.median(run[name] for run in runs) for name in ("seconds", "cpu")}
         for contender, runs in found.items()
@@ -189,7 +197,7 @@ def parts(options):
     import torch
 
     torch.set_num_threads(options.threads)
-    loop = our_loop(1)
+    loop = our_loop(options.size, 1)
     experience = loop.draw()
     pieces = {
         "sampling": loop.draw,
@@ -233,6 +241,7 @@ def main():
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--size", choices=tuple(SHAPES), default="million")
     parser.add_argument("--only", default="", help="step, parts or memory")
     options = parser.parse_args()
     if options.only in "step":
