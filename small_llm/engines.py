@@ -12,6 +12,7 @@ import torch
 from small_llm.flops import GATED
 from small_llm.kv_cache import Memory
 from small_llm.logprob import positions, scaled_logits
+from small_llm.policy import divided
 from small_llm.tokenizer import left_padded, right_padded
 
 
@@ -177,7 +178,8 @@ def usual(model: Any, tokenizer: Any) -> Engine:
     config = model.config
     full = set(getattr(config, "layer_types", None) or ()) <= {"full_attention"}
     plain = config.model_type in GATED and full and config._attn_implementation == "sdpa"
-    if model.device.type == "cuda" and plain and not hasattr(model, "peft_config"):
+    alone = not hasattr(model, "peft_config") and not divided(model)
+    if model.device.type == "cuda" and plain and alone:
         from small_llm.static_decoding import StaticEngine
 
         return StaticEngine(model, tokenizer)

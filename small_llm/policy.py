@@ -72,6 +72,11 @@ def at_once(policy: torch.nn.Module, function: Callable[..., T], *arguments: Any
         policy.set_reshard_after_forward(True)
 
 
+def divided(model: torch.nn.Module) -> bool:
+    """Whether FSDP holds its weights, which then lie elsewhere in memory each time they are brought together."""
+    return any(isinstance(module, FSDPModule) for module in model.modules())
+
+
 @contextmanager
 def unsynchronised(policy: torch.nn.Module, yes: bool) -> Iterator[None]:
     """Where ``yes``, let gradients gather in each process until a backward pass outside."""

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from in_processes import BASE, CASES, ROOT, Sevens, start, trained
+from torch.distributed.fsdp import FSDPModule
 
 from pgtheory.deep import checkpoint
-from small_llm import open_run, train
+from small_llm import engines, open_run, train
 from small_llm.experience import collect
 from small_llm.opening import prepared
 from small_llm.tasks import task
@@ -126,3 +127,12 @@ def test_one_process_cannot_divide_a_model():
         ValueError, match=r"sharded divides a model between processes, and there is one.*torchrun"
     ):
         train(replace(BASE, sharded=True), progress=False)
+
+
+def test_divided_weights_are_not_sampled_by_a_fixed_program(monkeypatch):
+    model, tokenizer = prepared(BASE, task("add1"))
+    monkeypatch.setattr(type(model), "device", torch.device("cuda"))
+    assert not isinstance(engines.usual(model, tokenizer), engines.TransformersEngine)
+    layer = model.get_decoder().layers[0]
+    layer.__class__ = type("FSDPLayer", (FSDPModule, type(layer)), {})  # as fully_shard does
+    assert isinstance(engines.usual(model, tokenizer), engines.TransformersEngine)
