@@ -27,7 +27,7 @@ from small_llm.pretrained_study import DATASETS, SETTINGS
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "figures" / "data" / "pretrained.json"
-RATES = (3e-4, 1e-4)
+RATES = (1e-4, 3e-5)
 
 
 def survey(rng, dataset):
