@@ -64,6 +64,8 @@ def test_no_more_is_drawn_than_needed():
     assert count == 2
     assert kept.mixed.all()
     assert [p.prompt for p in kept.problems] == ["0?", "2?", "10?"]
+    full = experience([MIXED, MIXED, MIXED])
+    assert until_mixed(lambda times: full, 3, 5) == (full, full, 1)
     one, drawn, count = until_mixed(draw, 3, 1)
     assert one is drawn
     assert count == 1
