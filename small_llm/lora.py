@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -34,7 +35,12 @@ def adapted(model: Any, rank: int, seed: int) -> Any:
         ) from error
     device = model.device
     settings = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        warnings.catch_warnings(),
+    ):
         torch.manual_seed(seed)
+        # peft 0.21 asks transformers 5 by a name that is going
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
         # in the model's precision, which FSDP wants to be one; the optimiser keeps float32 all the same
         return get_peft_model(model, settings, autocast_adapter_dtype=False).eval()
