@@ -6,6 +6,7 @@ registered: a language model can be trained on a machine without it.
 """
 
 from importlib.util import find_spec
+from typing import Any
 
 if AVAILABLE := find_spec("gymnasium") is not None:
     import gymnasium
@@ -36,21 +37,18 @@ def environment_id(name: str) -> str:
 
 def register(name: str) -> None:
     """Make a named MDP available as a Gymnasium environment; episodes are cut after 200 steps."""
-    identifier = environment_id(name)
+    _add(environment_id(name), "pgtheory.mdp.gym:FiniteMDPEnv", kwargs={"mdp": name}, max_episode_steps=200)
+
+
+def _add(identifier: str, entry_point: str, **rest: Any) -> None:
     if AVAILABLE and identifier not in gymnasium.registry:
-        gymnasium.register(
-            identifier,
-            entry_point="pgtheory.mdp.gym:FiniteMDPEnv",
-            kwargs={"mdp": name},
-            max_episode_steps=200,
-        )
+        gymnasium.register(identifier, entry_point=entry_point, **rest)
 
 
 for _name in SHIPPED:
     register(_name)
-if "pgtheory/ContinuousLock-v0" not in gymnasium.registry:
-    gymnasium.register(
-        "pgtheory/ContinuousLock-v0",
-        entry_point="pgtheory.hybrid.lock_env:LockEnv",
-        vector_entry_point="pgtheory.hybrid.lock_env:LockVectorEnv",
-    )
+_add(
+    "pgtheory/ContinuousLock-v0",
+    "pgtheory.hybrid.lock_env:LockEnv",
+    vector_entry_point="pgtheory.hybrid.lock_env:LockVectorEnv",
+)
