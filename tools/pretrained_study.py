@@ -1,6 +1,6 @@
 """The stored runs of notebook 43: SmolLM2-135M on reasoning-gym, GRPO and GBPO by low-rank updates. Resumable.
 
-    python tools/pretrained_study.py [--steps 6] [--seeds 2] [--folder build/pretrained]
+    python tools/pretrained_study.py [--steps 4] [--seeds 2] [--folder build/pretrained]
 
 Half an hour of one core; needs the extra ``llm``. Both methods at two learning rates, all of which are kept,
 and how often the model as it comes answers some data sets rightly. Runs go on from their checkpoints, and
@@ -88,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "pretrained")
     options = parser.parse_args()
@@ -112,11 +112,11 @@ def main() -> None:
                 runs.append({"method": method, "rate": rate, **plain(made, **at)})
             result["runs"] = [one for one in result["runs"] if one["rate"] != rate] + runs
             write()
-            if not result["survey"]:
-                rates = evidence.run(survey, {"dataset": list(DATASETS)}, [1], **shared)
-                result["survey"] = [{"dataset": name, **plain(rates, dataset=name)} for name in DATASETS]
-                write()
             print(f"rate {rate:g}, {count} seeds -> {TARGET.relative_to(ROOT)}", flush=True)
+        if not result["survey"]:
+            rates = evidence.run(survey, {"dataset": list(DATASETS)}, [1], **shared)
+            result["survey"] = [{"dataset": name, **plain(rates, dataset=name)} for name in DATASETS]
+            write()
 
 
 if __name__ == "__main__":
