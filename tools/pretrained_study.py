@@ -23,7 +23,7 @@ import torch
 import transformers
 
 from pgtheory import evidence
-from small_llm.pretrained_study import DATASETS, SETTINGS
+from small_llm.pretrained_study import DATASETS, HELD_OUT, SETTINGS
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "figures" / "data" / "pretrained.json"
@@ -72,6 +72,7 @@ def stored(steps: int) -> dict:
         "versions": {"python": platform.python_version(), "reasoning-gym": reasoning_gym.__version__}
         | {library.__name__: library.__version__ for library in (torch, transformers, peft)},
         "steps": steps,
+        "held_out": HELD_OUT,
         "settings": {name: value for name, value in SETTINGS.items() if name != "cache"},
         "survey": [],
         "runs": [],
@@ -98,7 +99,7 @@ def main() -> None:
         TARGET.parent.mkdir(parents=True, exist_ok=True)
         evidence.write_atomic(TARGET, json.dumps(result, separators=(",", ":")) + "\n")
 
-    shared = {"folder": options.folder, "version": "1"}
+    shared = {"folder": options.folder, "version": "2"}
     before = evidence.run(baseline, {"model": [SETTINGS["model"]]}, [0], **shared)
     result["untrained"] = plain(before, model=SETTINGS["model"])
     fixed = {"steps": [options.steps], "folder": [str(options.folder)]}

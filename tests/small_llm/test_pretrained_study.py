@@ -11,7 +11,7 @@ from small_llm.pretrained_study import SETTINGS, answered, pass_rates, run, untr
 from small_llm.tasks import Problem
 
 torch.set_num_threads(1)
-SMALL = {"model": "nano", "task": "add1", "lora": None, "evaluation_problems": 8, "max_new_tokens": None}
+SMALL = {"model": "nano", "task": "add1", "lora": None, "max_new_tokens": None}
 
 
 def test_a_run_and_its_checkpoints(tmp_path):
@@ -32,7 +32,7 @@ def test_both_methods_see_the_same_first_answers():
 
 def test_before_any_step():
     """The same held-out problems as at a run's end, here one that moves nothing."""
-    found = run("gbpo", 1e-30, 1, 0, **SMALL)
+    found = run("gbpo", 1e-30, 1, 0, **SMALL)  # of the same seed, from which the model is made
     assert untrained(**SMALL) == {name: found[name] for name in ("right", "true", "false", "constant")}
 
 
