@@ -72,7 +72,14 @@ def pass_rates(dataset: str, *, seed: int, problems: int = 12, groups: int = 8) 
 
 
 def run(
-    method: str, rate: float, steps: int, seed: int, *, folder: str | None = None, **changes: Any
+    method: str,
+    rate: float,
+    steps: int,
+    seed: int,
+    *,
+    folder: str | None = None,
+    problems: int = HELD_OUT,
+    **changes: Any,
 ) -> dict[str, Any]:
     """One run of "grpo" or "gbpo".
 
@@ -85,6 +92,8 @@ def run(
     steps, seed : int
     folder : str, optional
         For checkpoints; the same call made again goes on from the last.
+    problems : int
+        Held out, for a look at the end.
     **changes
         Other settings than :data:`SETTINGS`.
 
@@ -103,21 +112,21 @@ def run(
         **{**SETTINGS, **changes},
     )
     made = train(config, progress=False, tensorboard=False)
-    return curves(made) | _sampled(made.model, made.tokenizer, config)
+    return curves(made) | _sampled(made.model, made.tokenizer, config, problems)
 
 
-def untrained(**changes: Any) -> dict[str, float]:
+def untrained(problems: int = HELD_OUT, **changes: Any) -> dict[str, float]:
     """What :func:`run` returns of the held-out problems, for the model as it comes."""
     config = Config(**{**SETTINGS, **changes})
-    return _sampled(*load(config.model, task=task(config.task)), config)
+    return _sampled(*load(config.model, task=task(config.task)), config, problems)
 
 
-def _sampled(model: Any, tokenizer: Any, config: Config) -> dict[str, float]:
+def _sampled(model: Any, tokenizer: Any, config: Config, problems: int) -> dict[str, float]:
     found = evaluate(
         model,
         tokenizer,
         task(config.task),
-        problems=HELD_OUT,
+        problems=problems,
         temperature=config.temperature,
         max_new_tokens=config.max_new_tokens,
     )
