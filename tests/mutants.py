@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mutants_agnostic import AGNOSTIC
 from mutants_deep import DEEP
+from mutants_hybrid import HYBRID
 from mutants_oracle import ORACLE
 from mutants_ratio import RATIO
 from mutants_small_llm import SMALL_LLM
@@ -194,7 +195,7 @@ FAULTS = (
           '"Date": None, ', ""),
     Fault("figures: random identifiers", FIGURES, "evidence/figures.py",
           '{"svg.hashsalt": _STYLE["svg.hashsalt"]}', '{"svg.hashsalt": None}'),
-    *(Fault(*fault) for fault in (*STOCHASTIC, *RATIO, *DEEP, *ORACLE, *AGNOSTIC, *SMALL_LLM)),
+    *(Fault(*fault) for fault in (*STOCHASTIC, *RATIO, *DEEP, *ORACLE, *AGNOSTIC, *HYBRID, *SMALL_LLM)),
 )
 # fmt: on
 
