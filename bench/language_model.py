@@ -4,9 +4,10 @@
 
 128 answers of 16 tokens to 16 prompts, one update, the same Llama with the same weights, in float32 on the CPU. Its
 thousand characters make an early end rare, so that both sample 16 tokens. Every contender runs in a process of its
-own; they take turns, and medians over the repeats of medians over steps count, without the first two steps. TRL
-recomputes activations by default and logs: both are off. Beside it, the parts of our step, and the memory of
-log-probabilities at a vocabulary of 128k, in chunks and with all logits.
+own; they take turns, and medians over the repeats of medians over steps count, without the first two steps. TRL is
+there twice: with what it does by default and we do not (bfloat16, activations recomputed, a log of each step)
+switched off, and as it comes. Beside it, the parts of our step, and the memory of log-probabilities at a vocabulary of
+128k, in chunks and with all logits.
 """
 
 import argparse
@@ -16,9 +17,15 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from itertools import pairwise
 
-CONTENDERS = ("ours", "trl")
+CONTENDERS = ("ours", "trl", "trl as it comes")
+LIKE_OURS = {
+    "bf16": False,
+    "gradient_checkpointing": False,
+    "logging_strategy": "no",
+}  # what TRL has switched on
 ALPHABET = "".join(chr(0x4E00 + i) for i in range(1000))
 PROMPTS, GROUP, NEW, BEFORE = 16, 8, 16, 8
 SHAPES = {
@@ -108,7 +115,7 @@ def ours(size, steps):
     return marks, rewards
 
 
-def trl(size, steps):
+def trl(size, steps, **settings):
     """The same of TRL's trainer."""
     import tempfile
 
@@ -129,14 +136,14 @@ def trl(size, steps):
         return found
 
     with tempfile.TemporaryDirectory() as folder:
-        settings = GRPOConfig(
+        arguments = GRPOConfig(
             output_dir=folder, per_device_train_batch_size=PROMPTS * GROUP, num_generations=GROUP,
             max_completion_length=NEW, max_steps=steps, learning_rate=RATE, lr_scheduler_type="constant",
-            beta=0.0, temperature=1.0, use_cpu=True, bf16=False, gradient_checkpointing=False,
-            report_to="none", logging_strategy="no", save_strategy="no", disable_tqdm=True,
+            beta=0.0, temperature=1.0, use_cpu=True, report_to="none", save_strategy="no", disable_tqdm=True,
+            **settings,
         )  # fmt: skip
         GRPOTrainer(
-            model=model, reward_funcs=scored, args=settings, processing_class=tokenizer, callbacks=[Mark()],
+            model=model, reward_funcs=scored, args=arguments, processing_class=tokenizer, callbacks=[Mark()],
             train_dataset=Dataset.from_list([{"prompt": text} for text in prompts(PROMPTS * steps)]),
         ).train()  # fmt: skip
     return marks, rewards
@@ -149,7 +156,8 @@ def one(contender, size, steps, threads):
 
     warnings.filterwarnings("ignore")
     torch.set_num_threads(threads)
-    marks, rewards = {"ours": ours, "trl": trl}[contender](size, steps)
+    run = {"ours": ours, "trl": partial(trl, **LIKE_OURS), "trl as it comes": trl}[contender]
+    marks, rewards = run(size, steps)
     clock, busy = ([b - a for a, b in pairwise(times[1:])] for times in zip(*marks))
     return {
         "seconds": statistics.median(clock),
@@ -161,7 +169,7 @@ def one(contender, size, steps, threads):
 
 def spawn(*arguments):
     code = f"import json, sys; sys.path.insert(0, {str(sys.path[0])!r}); import language_model; "
-    code += "print(json.dumps(language_model.one(*json.loads(sys.argv[1]))))"
+    code += "print(); print(json.dumps(language_model.one(*json.loads(sys.argv[1]))))"
     threads = {**os.environ, "OMP_NUM_THREADS": str(arguments[-1]), "TOKENIZERS_PARALLELISM": "false"}
     command = [sys.executable, "-c", code, json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env=threads)
@@ -181,10 +189,10 @@ def whole_steps(options):
     }
     print(f"one step, 128 answers of 16 tokens, one update, {options.threads} thread(s)")
     for contender, runs in found.items():
-        mine, theirs = middle[contender], middle["trl"]
+        mine, us = middle[contender], middle["ours"]
         print(
-            f"  {contender:<5} {mine['seconds']:7.3f} s, {theirs['seconds'] / mine['seconds']:5.2f} x TRL   "
-            f"computing {mine['cpu']:7.3f} s, {theirs['cpu'] / mine['cpu']:5.2f} x TRL "
+            f"  {contender:<15} {mine['seconds']:7.3f} s, {mine['seconds'] / us['seconds']:5.2f} x ours   "
+            f"computing {mine['cpu']:7.3f} s, {mine['cpu'] / us['cpu']:5.2f} x ours "
             f"({', '.join(format(run['cpu'], '.3f') for run in runs)})   "
             f"reward {runs[-1]['first']:.3f} -> {runs[-1]['last']:.3f}",
             flush=True,
