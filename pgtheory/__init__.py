@@ -38,6 +38,7 @@ _HOME = {
 }
 _ROOMS = (
     "environments",
+    "lazy",
     "mdp",
     "continuous",
     "policies",

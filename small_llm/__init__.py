@@ -7,8 +7,7 @@
 PyTorch and transformers are imported on first use.
 """
 
-from importlib import import_module
-from typing import Any
+from pgtheory.lazy import door
 
 _HOME = {
     "Config": "config",
@@ -29,15 +28,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = door(__name__, _HOME)

@@ -15,16 +15,17 @@ FRONT_DOOR = "pgtheory"  # pgtheory/__init__.py, through which every room can be
 MAY_IMPORT = {
     FRONT_DOOR: {"environments"},
     "environments": set(),
-    "mdp": {"environments"},
+    "lazy": set(),
+    "mdp": {"environments", "lazy"},
     "policies": {"mdp"},
-    "objectives": {"mdp"},
+    "objectives": {"mdp", "lazy"},
     "continuous": {"mdp"},
     "problems": {"mdp", "policies", "continuous", "objectives"},
     "brrl": {"mdp"},
-    "agnostic": {"mdp"},
-    "oracle": {"mdp", "objectives"},
-    "deep": {"mdp", "objectives"},
-    "hybrid": {"mdp", "policies", "objectives", "deep"},
+    "agnostic": {"mdp", "lazy"},
+    "oracle": {"mdp", "objectives", "lazy"},
+    "deep": {"mdp", "objectives", "lazy"},
+    "hybrid": {"mdp", "policies", "objectives", "deep", "lazy"},
     "methods": {"mdp", "problems"},
     "theory": {"mdp", "policies", "continuous", "problems"},
     "plots": {"mdp", "policies", "problems"},
@@ -33,7 +34,7 @@ MAY_IMPORT = {
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 LANGUAGE_MODELS = "small_llm"  # a package beside this one, on top of these rooms:
-THEIR_ROOMS = {"mdp", "objectives", "deep", "evidence", "oracle"}
+THEIR_ROOMS = {"mdp", "objectives", "deep", "evidence", "oracle", "lazy"}
 HEAVY = ("torch", "scipy", "matplotlib", "numba", "xarray", "sympy")
 
 

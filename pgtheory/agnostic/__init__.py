@@ -7,8 +7,7 @@ Classes, capacities, coverage, access models and instances are names of this pac
 module of its name: ``from pgtheory.agnostic.popler import popler``; bounds are in ``pgtheory.agnostic.bounds``.
 """
 
-from importlib import import_module
-from typing import Any
+from pgtheory.lazy import door
 
 _HOME = {
     "LayeredEvaluation": "layered_mdp",
@@ -78,15 +77,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = door(__name__, _HOME)

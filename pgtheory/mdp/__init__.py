@@ -3,8 +3,9 @@
 Gymnasium is imported on first use.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pgtheory.lazy import door
 from pgtheory.mdp import instances
 from pgtheory.mdp.evaluation import PolicyEvaluation, evaluate, expected_return
 from pgtheory.mdp.finite import FiniteMDP
@@ -35,11 +36,4 @@ __all__ = [
     "unroll",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in ("FiniteMDPEnv", "from_gymnasium"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pgtheory.mdp import gym
-
-    globals()[name] = value = getattr(gym, name)
-    return value
+__getattr__ = door(__name__, {"FiniteMDPEnv": "gym", "from_gymnasium": "gym"})[0]

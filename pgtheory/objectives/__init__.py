@@ -4,8 +4,7 @@ A mask is a weight, so the same surrogate serves a rollout, a batch of tokens, a
 listed with their probabilities. PyTorch is imported on first use.
 """
 
-from importlib import import_module
-from typing import Any
+from pgtheory.lazy import door
 
 _HOME = {
     "Decisions": "decisions",
@@ -57,15 +56,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = door(__name__, _HOME)
