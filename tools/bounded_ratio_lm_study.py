@@ -9,24 +9,19 @@ and the machine that made it.
 """
 
 import argparse
-import datetime
-import json
 import os
 import platform
-import subprocess
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one run, one core
 
 import numpy as np
-import torch
-import transformers
+from stored_runs import DATA, ROOT, origin, write
 
 from pgtheory import evidence
 from small_llm.ratio_study import METHODS
 
-ROOT = Path(__file__).parents[1]
-TARGET = ROOT / "figures" / "data" / "bounded-ratio-lm.json"
+TARGET = DATA / "bounded-ratio-lm.json"
 CACHE = ROOT / "build" / "bounded-ratio-lm" / "warm"
 STEPS = 8
 PARTS = (  # epochs, noise, ε: with one epoch a step's only update starts at ρ = 1, where ε decides nothing
@@ -63,17 +58,8 @@ def cell(rng, method, epsilon, epochs, noise, rate):
 
 def stored() -> dict:
     """What made the numbers."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return {
-        "made_by": "tools/bounded_ratio_lm_study.py",
-        "commit": commit.stdout.strip(),
-        "date": datetime.date.today().isoformat(),
-        "machine": f"CPU, {platform.machine()}, one core a run, in float32",
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-        },
+        **origin(__file__, f"CPU, {platform.machine()}, one core a run, in float32", "torch", "transformers"),
         "steps": STEPS,
         "seeds": {"choosing": CHOOSING, "reported": REPORTED},
         "sweeps": [],
@@ -116,8 +102,7 @@ def main() -> None:
                 result["sweeps"].append(sweep(method, epochs, **shared))
                 chosen[method, epochs] = result["sweeps"][-1]["chosen"]
             result["runs"].append(reported(method, chosen[method, epochs], epochs, noise, epsilon, **shared))
-        TARGET.parent.mkdir(parents=True, exist_ok=True)
-        evidence.write_atomic(TARGET, json.dumps(result, separators=(",", ":")) + "\n")
+        write(TARGET, result)
         print(f"{epochs} epochs, noise {noise:g}, ε {epsilon:g} -> {TARGET.relative_to(ROOT)}", flush=True)
 
 

@@ -8,23 +8,18 @@ hyper-parameters for Hopper and Swimmer.
 """
 
 import argparse
-import json
 import os
 import platform
-import subprocess
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one run, one core
 
-import gymnasium
-import mujoco
 import numpy as np
-import torch
+from stored_runs import DATA, ROOT, origin, rounded, write
 
 from pgtheory import evidence
 
-ROOT = Path(__file__).parents[1]
-TARGET = ROOT / "figures" / "data" / "control-mujoco.json"
+TARGET = DATA / "control-mujoco.json"
 STEPS, SEEDS = 1_000_000, 5
 CASES = {name: ["ppo", "bpo"] for name in ("Hopper-v4", "Swimmer-v4", "HalfCheetah-v4")}
 PRESETS = {
@@ -44,25 +39,15 @@ def cell(rng, environment, method):
 
 def record() -> dict:
     """What made the numbers."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return {
-        "made_by": "tools/control_study.py",
-        "commit": commit.stdout.strip(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, two runs at a time",
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "gymnasium": gymnasium.__version__,
-            "mujoco": mujoco.__version__,
-        },
+        **origin(
+            __file__,
+            f"{os.cpu_count()} cores, {platform.machine()}, two runs at a time",
+            *("torch", "gymnasium", "mujoco"),
+        ),
         "steps": np.linspace(0, STEPS, 51)[1:].astype(int).tolist(),
         "runs": {},
     }
-
-
-def rounded(values: np.ndarray) -> list:
-    """Four digits are plenty for a picture; NaN becomes null."""
-    return [[None if np.isnan(x) else float(f"{x:.4g}") for x in row] for row in values]
 
 
 def main() -> None:
@@ -85,8 +70,7 @@ def main() -> None:
             stored["runs"].setdefault(environment, {})[method] = {
                 name: rounded(curves[name].transpose("seed", ...).values) for name in data.data_vars
             }
-        TARGET.parent.mkdir(parents=True, exist_ok=True)
-        evidence.write_atomic(TARGET, json.dumps(stored, indent=None, separators=(",", ":")) + "\n")
+        write(TARGET, stored)
         print(f"{environment}: {', '.join(methods)} -> {TARGET.relative_to(ROOT)}")
 
 

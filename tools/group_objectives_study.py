@@ -9,24 +9,21 @@ reported, and then runs at its best one on those that are. Results go to ``figur
 """
 
 import argparse
-import json
 import os
 import platform
-import subprocess
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one run, one core
 
 import numpy as np
 import torch
-import transformers
+from stored_runs import DATA, ROOT, origin, rounded, write
 
 from pgtheory import evidence
 from pgtheory.objectives import RECIPES
 from small_llm import study
 
-ROOT = Path(__file__).parents[1]
-TARGETS = {part: ROOT / "figures" / "data" / f"group-{part}.json" for part in ("objectives", "lengths")}
+TARGETS = {part: DATA / f"group-{part}.json" for part in ("objectives", "lengths")}
 CACHE = ROOT / "build" / "group-objectives-warm"
 TASKS = ("sort5", "countdown2")
 SAME = {
@@ -104,25 +101,10 @@ def before(task: str) -> dict:
     return {name: [float(f"{row[name]:.4g}") for row in found] for name in found[0]}
 
 
-def rounded(values) -> list:
-    """Four digits are plenty for a picture."""
-    if values.ndim > 1:
-        return [rounded(row) for row in values]
-    return [None if x != x else float(f"{x:.4g}") for x in values.tolist()]
-
-
 def record() -> dict:
     """What made the numbers."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return {
-        "made_by": "tools/group_objectives_study.py",
-        "commit": commit.stdout.strip(),
-        "machine": f"CPU, {platform.machine()}, one core a run",
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-        },
+        **origin(__file__, f"CPU, {platform.machine()}, one core a run", "torch", "transformers"),
         "settings": study.MATCHED | {"held_out": study.HELD_OUT},
         "reported_seeds": REPORTED,
         "start": {task: before(task) for task in TASKS},
@@ -136,7 +118,7 @@ def recipes(options: argparse.Namespace) -> None:
     for recipe in NAMES:  # both tasks of a recipe together: a study cut short compares fewer recipes, fairly
         for task in TASKS:
             found = stored["tasks"][task][recipe] = sweep(task, recipe, options)
-            write("objectives", stored)
+            write(TARGETS["objectives"], stored)
             mean = sum(found["accuracy"]) / len(REPORTED)
             print(f"{task} {recipe}: rate {found['rate']:g}, accuracy {mean:.3f}", flush=True)
 
@@ -153,12 +135,7 @@ def lengths(options: argparse.Namespace) -> None:
             of = runs.sel(task=task, aggregation=aggregation)
             found = {name: rounded(of[name].transpose("seed", ...).values) for name in of.data_vars}
             stored["tasks"][task][aggregation] = found
-    write("lengths", stored)
-
-
-def write(part: str, stored: dict) -> None:
-    TARGETS[part].parent.mkdir(parents=True, exist_ok=True)
-    evidence.write_atomic(TARGETS[part], json.dumps(stored, separators=(",", ":")) + "\n")
+    write(TARGETS["lengths"], stored)
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import time
 from pathlib import Path
 
@@ -19,11 +18,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one run, one core
 
 import numpy as np
 import torch
+from stored_runs import DATA, ROOT, origin, rounded, write
 
 from pgtheory import evidence
 
-ROOT = Path(__file__).parents[1]
-TARGET = ROOT / "figures" / "data" / "hybrid-lock-mlp.json"
+TARGET = DATA / "hybrid-lock-mlp.json"
 FIRST_SEED, POINTS, EPISODES = 100, 50, 20_000
 CASES = {  # (method, horizon): (cap on online steps, seeds)
     ("hnpg", 5): (300_000, 5),
@@ -87,26 +86,15 @@ def cell(rng, method, horizon, cap):
 
 def record() -> dict:
     """What made the numbers."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return {
-        "made_by": "tools/hybrid_study.py",
-        "commit": commit.stdout.strip(),
-        "machine": f"{os.cpu_count()} cores shared with other work, {platform.machine()}, one run at a time",
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "torch": torch.__version__,
-        },
+        **origin(
+            __file__,
+            f"{os.cpu_count()} cores shared with other work, {platform.machine()}, one run at a time",
+            *("numpy", "torch"),
+        ),
         "offline_episodes": EPISODES,
         "runs": {},
     }
-
-
-def rounded(values: np.ndarray) -> list:
-    """Four digits are plenty for a picture; NaN becomes null."""
-    if values.ndim > 1:
-        return [rounded(row) for row in values]
-    return [None if np.isnan(x) else float(f"{x:.4g}") for x in values.astype(float)]
 
 
 def main() -> None:
@@ -131,8 +119,7 @@ def main() -> None:
         stored = record() | {"runs": stored["runs"]}
         values = {key: rounded(data[key].transpose("seed", ...).values) for key in data.data_vars}
         stored["runs"][name] = {"cap": cap, "seeds": list(seeds)} | values
-        TARGET.parent.mkdir(parents=True, exist_ok=True)
-        evidence.write_atomic(TARGET, json.dumps(stored, separators=(",", ":")) + "\n")
+        write(TARGET, stored)
         print(f"{name}: {values.get('solved', values.get('mean'))} -> {TARGET.relative_to(ROOT)}", flush=True)
 
 

@@ -8,25 +8,18 @@ and how often the model as it comes answers some data sets rightly. Runs go on f
 """
 
 import argparse
-import datetime
-import json
 import os
 import platform
-import subprocess
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one run, one core
 
-import peft
-import reasoning_gym
-import torch
-import transformers
+from stored_runs import DATA, ROOT, origin, write
 
 from pgtheory import evidence
 from small_llm.pretrained_study import DATASETS, HELD_OUT, SETTINGS
 
-ROOT = Path(__file__).parents[1]
-TARGET = ROOT / "figures" / "data" / "pretrained.json"
+TARGET = DATA / "pretrained.json"
 RATES = (1e-4, 3e-5)
 
 
@@ -63,14 +56,12 @@ def cell(rng, method, rate, steps, folder):
 
 def stored(steps: int) -> dict:
     """What made the numbers."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return {
-        "made_by": "tools/pretrained_study.py",
-        "commit": commit.stdout.strip(),
-        "date": datetime.date.today().isoformat(),
-        "machine": f"CPU, {platform.machine()}, one core a run, in float32",
-        "versions": {"python": platform.python_version(), "reasoning-gym": reasoning_gym.__version__}
-        | {library.__name__: library.__version__ for library in (torch, transformers, peft)},
+        **origin(
+            __file__,
+            f"CPU, {platform.machine()}, one core a run, in float32",
+            *("reasoning-gym", "torch", "transformers", "peft"),
+        ),
         "steps": steps,
         "held_out": HELD_OUT,
         "settings": {name: value for name, value in SETTINGS.items() if name != "cache"},
@@ -95,10 +86,6 @@ def main() -> None:
     options = parser.parse_args()
     result = stored(options.steps)
 
-    def write() -> None:
-        TARGET.parent.mkdir(parents=True, exist_ok=True)
-        evidence.write_atomic(TARGET, json.dumps(result, separators=(",", ":")) + "\n")
-
     shared = {"folder": options.folder, "version": "2"}
     before = evidence.run(baseline, {"model": [SETTINGS["model"]]}, [0], **shared)
     result["untrained"] = plain(before, model=SETTINGS["model"])
@@ -112,12 +99,12 @@ def main() -> None:
                 at = {name: values[0] for name, values in conditions.items()}
                 runs.append({"method": method, "rate": rate, **plain(made, **at)})
             result["runs"] = [one for one in result["runs"] if one["rate"] != rate] + runs
-            write()
+            write(TARGET, result)
             print(f"rate {rate:g}, {count} seeds -> {TARGET.relative_to(ROOT)}", flush=True)
         if not result["survey"]:
             rates = evidence.run(survey, {"dataset": list(DATASETS)}, [1], **shared)
             result["survey"] = [{"dataset": name, **plain(rates, dataset=name)} for name in DATASETS]
-            write()
+            write(TARGET, result)
 
 
 if __name__ == "__main__":
