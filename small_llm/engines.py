@@ -71,9 +71,7 @@ class TransformersEngine:
         device, pad = self.model.device, self.tokenizer.pad_token_id
         ends = torch.tensor(end_tokens(self.model, self.tokenizer), device=device)
         rows = len(prompts) * groups
-        uniforms = torch.rand(
-            rows, max_new_tokens, generator=generator, device=generator.device, dtype=torch.float64
-        ).to(device)
+        uniforms = random_numbers(rows, max_new_tokens, generator, device)
         ids = torch.full((rows, max_new_tokens), pad, device=device)
         mask = torch.zeros(rows, max_new_tokens, dtype=torch.bool, device=device)
         log_prob = torch.zeros(rows, max_new_tokens, device=device)
@@ -184,6 +182,12 @@ def usual(model: Any, tokenizer: Any) -> Engine:
 
         return StaticEngine(model, tokenizer)
     return TransformersEngine(model, tokenizer)
+
+
+def random_numbers(rows: int, new: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+    """All uniform numbers [rows, new] that answers of at most ``new`` tokens can need, drawn before the first token."""
+    numbers = torch.rand(rows, new, generator=generator, device=generator.device, dtype=torch.float64)
+    return numbers.to(device)
 
 
 def draw(logits: torch.Tensor, uniforms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

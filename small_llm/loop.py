@@ -146,13 +146,7 @@ class Loop:
         if path is None:
             return
         tensors, record = checkpoint.load(path)
-        record = {**Config().identity(), **record}
-        for key, value in self.identity.items():
-            if record.get(key) != value:
-                raise checkpoint.CheckpointError(
-                    f"'{path}' belongs to another run: its {key} is {record.get(key)!r}, this one's {value!r}; "
-                    "choose another folder, or make the same call"
-                )
+        checkpoint.expect_run(path, {**Config().identity(), **record}, self.identity)
         self.learner.optimiser.restore(tensors)
         self.done = record["done"]
 

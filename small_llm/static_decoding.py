@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from small_llm.engines import Completions, end_tokens, evaluating, prefill
+from small_llm.engines import Completions, end_tokens, evaluating, prefill, random_numbers
 from small_llm.grouped_query import grouped_query
 from small_llm.static_memory import Answers, Settings, filled
 
@@ -62,11 +62,7 @@ class StaticEngine:
         ValueError
             For a model with another kind of attention, or of memory.
         """
-        device = self.model.device
-        uniforms = torch.rand(
-            len(prompts) * groups, max_new_tokens, generator=generator, device=generator.device,
-            dtype=torch.float64,
-        ).to(device)  # fmt: skip
+        uniforms = random_numbers(len(prompts) * groups, max_new_tokens, generator, self.model.device)
         with evaluating(self.model):
             logits, memory, mask = prefill(self.model, self.tokenizer, prompts)
             require_plain(self.model.config, memory)

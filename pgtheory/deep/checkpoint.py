@@ -23,6 +23,7 @@ __all__ = [
     "CheckpointError",
     "DamagedCheckpointError",
     "expect",
+    "expect_run",
     "keep",
     "latest",
     "load",
@@ -103,6 +104,22 @@ def expect(tensors: Mapping[str, torch.Tensor | np.ndarray], shapes: Mapping[str
     if wrong:
         hint = "it was written for another network or environment: build that one, or use another checkpoint"
         raise CheckpointError(f"the checkpoint does not fit: {'; '.join(wrong)}; {hint}")
+
+
+def expect_run(path: str | Path, record: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint of another run: one whose record differs in a field of ``identity``.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the first field that differs, and both values.
+    """
+    for key, value in identity.items():
+        if record.get(key) != value:
+            raise CheckpointError(
+                f"'{path}' belongs to another run: its {key} is {record.get(key)!r}, this one's {value!r}; "
+                "choose another folder, or make the same call"
+            )
 
 
 @contextlib.contextmanager

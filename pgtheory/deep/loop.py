@@ -132,12 +132,7 @@ class Loop:
         if path is None:
             return
         tensors, record = checkpoint.load(path)
-        for key, value in self.identity.items():
-            if record.get(key) != value:
-                raise checkpoint.CheckpointError(
-                    f"'{path}' belongs to another run: its {key} is {record.get(key)!r}, this one's {value!r}; "
-                    "choose another folder, or make the same call"
-                )
+        checkpoint.expect_run(path, record, self.identity)
         dim = (self.networks.dim,)
         checkpoint.expect(tensors, {"theta": dim, "adam_first": dim, "adam_second": dim, "multiplier": ()})
         self.adam = Adam(tensors["theta"], tensors["adam_first"], tensors["adam_second"], record["adam_t"])

@@ -71,6 +71,17 @@ class History:
         sizes = [m["critic"] for m in self.metrics if 0 < m["critic"] < np.inf][-10:]
         return float((sizes[-1] / sizes[0]) ** (1 / (len(sizes) - 1))) if len(sizes) > 1 else float("nan")
 
+    def solves(self, target: float, window: int) -> bool:
+        """Whether the mean success of the latest ``window`` iterations exceeds the target."""
+        return len(self.success) >= window and bool(np.mean(self.success[-window:]) > target)
+
+    def diverges(self, size: float) -> bool:
+        """Whether the largest |Q| is no critic's any more, which is then kept as the run's end."""
+        if size <= LARGEST:
+            return False
+        self.divergence = Divergence(self.steps[-1], size, self.growth())
+        return True
+
 
 def train(
     agent: Agent,
@@ -124,15 +135,13 @@ def train(
         online = lock.play(lambda h, x, state=state: agent.act(state, h, x, rng), n, rng)  # type: ignore[misc]
         history.steps.append(done + n * lock.horizon)
         history.success.append(online.success)
-        recent = history.success[-window:]
-        if history.solved is None and len(recent) == window and np.mean(recent) > target:
+        if history.solved is None and history.solves(target, window):
             history.solved = history.steps[-1]
             if stop:
                 break
         offline = None if data is None else data.sample(n, rng)
         state, metrics = agent.update(state, online, offline, rng)
         history.metrics.append(metrics)
-        if not metrics["critic"] <= LARGEST:
-            history.divergence = Divergence(history.steps[-1], metrics["critic"], history.growth())
+        if history.diverges(metrics["critic"]):
             break
     return state, history

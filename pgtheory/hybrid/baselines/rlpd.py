@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pgtheory.hybrid.baselines.soft_actor_critic import Actor, Critics
-from pgtheory.hybrid.finite_horizon import LARGEST, Divergence, History
+from pgtheory.hybrid.finite_horizon import History
 from pgtheory.hybrid.lock import N_ACTIONS, ContinuousLock
 from pgtheory.hybrid.offline import OfflineData
 from pgtheory.mdp import validate
@@ -161,10 +161,9 @@ def train_rlpd(
         history.success.append(float(np.mean(outcomes)))
         history.metrics.append({"critic": learner.largest, "temperature": learner.log_alpha.exp().item()})
         outcomes = []
-        if not learner.largest <= LARGEST:
-            history.divergence = Divergence(done, learner.largest, history.growth())
+        if history.diverges(learner.largest):
             break
-        if len(history.success) >= window and np.mean(history.success[-window:]) > target:
+        if history.solves(target, window):
             history.solved = done
             break
     return history
