@@ -2,7 +2,7 @@
 
     python tools/prefix_study.py [--jobs 1] [--folder build/prefixes]
 
-Three quarters of an hour of one core. Each method's learning rate is chosen on the chain of 8, on seeds of its own and
+About an hour of one core. Each method's learning rate is chosen on the chain of 8, on seeds of its own and
 on one grid for all; it is then run with other seeds on every chain. Finished runs stay in the folder, and
 ``figures/data/prefixes.json`` is written anew after each part, with the commit, the versions and the machine that
 made it.
@@ -25,8 +25,8 @@ TARGET = DATA / "prefixes.json"
 RATES, SWEPT = (2.5e-4, 5e-4, 1e-3, 2e-3), 8
 LENGTHS = (2, 4, 6, 8, 10, 12)
 STEPS = 256
-CHOOSING, REPORTED = (100, 101, 102), tuple(range(10, 20))
-BALANCED, BALANCED_RATES = 3, (2.5e-4, 5e-4)
+CHOOSING, REPORTED = (100, 101, 102), tuple(range(20, 40))
+BALANCED, BALANCED_RATES, BALANCED_SEEDS = 3, (2.5e-4, 5e-4), tuple(range(10, 20))
 NAMES = ("completions", "solved", "accuracy")
 VERSION = "2"  # of the settings in small_llm.prefix_study
 
@@ -91,7 +91,7 @@ def main() -> None:
     machine = f"CPU, {platform.machine()}, one core a run, in float32"
     result = origin(__file__, machine, "torch", "transformers") | {
         "steps": STEPS,
-        "seeds": {"choosing": CHOOSING, "reported": REPORTED},
+        "seeds": {"choosing": CHOOSING, "reported": REPORTED, "balanced": BALANCED_SEEDS},
         "methods": METHODS,
         "rates": RATES,
     }
@@ -112,7 +112,7 @@ def main() -> None:
     for length in LENGTHS:
         result["runs"].append({"length": length, **at(length, chosen, REPORTED)})
         keep(f"length {length}")
-    arms = made(balanced_cell, {"rate": BALANCED_RATES}, REPORTED, options)
+    arms = made(balanced_cell, {"rate": BALANCED_RATES}, BALANCED_SEEDS, options)
     result["balanced"] = {"length": BALANCED, "rates": BALANCED_RATES, "arms": list(CONTROLS), **arms}
     keep("balanced")
 
