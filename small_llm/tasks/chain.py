@@ -45,7 +45,8 @@ class Chain(Task):
 
     @property
     def name(self) -> str:
-        return f"chain{self.length}, {self.choices} choices, secret {self.seed}"
+        choices = "" if self.choices == 3 else f", {self.choices} choices"
+        return f"chain{self.length}{choices}" + (f", secret {self.seed}" if self.seed else "")
 
     @property
     def alphabet(self) -> str:

@@ -12,12 +12,13 @@ from word_problems import ROWS, word_problems
 
 from small_llm.tasks import HELD_OUT, Problem, Task, split_of, task
 from small_llm.tasks.arithmetic import Arithmetic
+from small_llm.tasks.chain import Chain
 from small_llm.tasks.countdown import Countdown
 from small_llm.tasks.sequences import Copy, Sort
 
 NAMES = ["add1", "add2", "add3", "add4", "add5", "sub2", "mul1", "mul2", "mul9", "sort5", "copy6"]
-NAMES += ["countdown2", "countdown3", "countdown5"]
-NO_NAMES = """add0 add02 ADD2 add-1 add٢ add2.0 sort0 sort100 div2 gsm8k gsm8k: reasoning-gym:"""
+NAMES += ["countdown2", "countdown3", "countdown5", "chain4", "chain17"]
+NO_NAMES = """add0 add02 ADD2 add-1 add٢ add2.0 chain0 sort0 sort100 div2 gsm8k gsm8k: reasoning-gym:"""
 
 
 @pytest.fixture(params=[*NAMES, "gsm8k"])
@@ -227,12 +228,13 @@ def test_other_names_are_refused(name):
 
 
 def test_names_without_a_number_have_a_usual_one():
-    assert [task(name) for name in ("add", "mul", "sort", "copy", "countdown")] == [
+    assert [task(name) for name in ("add", "mul", "sort", "copy", "countdown", "chain")] == [
         Arithmetic("add", 2),
         Arithmetic("mul", 2),
         Sort(5),
         Copy(6),
         Countdown(3),
+        Chain(4),
     ]
 
 
