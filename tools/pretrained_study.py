@@ -1,6 +1,6 @@
 """The stored runs of notebook 43: SmolLM2-135M on reasoning-gym, GRPO and GBPO by low-rank updates. Resumable.
 
-    python tools/pretrained_study.py [--steps 4] [--seeds 2] [--folder build/pretrained]
+    python tools/pretrained_study.py [--steps 4] [--seeds 2] [--jobs 1] [--folder build/pretrained]
 
 Half an hour of one core; needs the extra ``llm``. Both methods at two learning rates, all of which are kept,
 and how often the model as it comes answers some data sets rightly. Runs go on from their checkpoints, and
@@ -20,7 +20,7 @@ from pgtheory import evidence
 from small_llm.pretrained_study import DATASETS, HELD_OUT, SETTINGS
 
 TARGET = DATA / "pretrained.json"
-RATES = (1e-4, 3e-5)
+METHODS, RATES = ["grpo", "gbpo"], (1e-4, 3e-5)
 
 
 def survey(rng, dataset):
@@ -82,22 +82,20 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "pretrained")
     options = parser.parse_args()
     result = stored(options.steps)
 
-    shared = {"folder": options.folder, "version": "2"}
+    shared = {"folder": options.folder, "jobs": options.jobs, "version": "2"}
     before = evidence.run(baseline, {"model": [SETTINGS["model"]]}, [0], **shared)
     result["untrained"] = plain(before, model=SETTINGS["model"])
     fixed = {"steps": [options.steps], "folder": [str(options.folder)]}
     for rate in RATES:
         for count in range(1, options.seeds + 1):  # pairs with equal seeds, one after the other
-            runs = []
-            for method in ("grpo", "gbpo"):
-                conditions = {"method": [method], "rate": [rate], **fixed}
-                made = evidence.run(cell, conditions, count, **shared)
-                at = {name: values[0] for name, values in conditions.items()}
-                runs.append({"method": method, "rate": rate, **plain(made, **at)})
+            made = evidence.run(cell, {"method": METHODS, "rate": [rate], **fixed}, count, **shared)
+            at = {"rate": rate, **{name: values[0] for name, values in fixed.items()}}
+            runs = [{"method": m, "rate": rate, **plain(made, method=m, **at)} for m in METHODS]
             result["runs"] = [one for one in result["runs"] if one["rate"] != rate] + runs
             write(TARGET, result)
             print(f"rate {rate:g}, {count} seeds -> {TARGET.relative_to(ROOT)}", flush=True)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from small_llm import Config
-from small_llm.prefix_study import SETTINGS, formed, learned
+from small_llm.evaluation import evaluate
+from small_llm.prefix_study import CLIMB, SETTINGS, formed, learned
 from small_llm.tasks import Problem, split_of
 from small_llm.tasks.chain import LATENTS, Babble, Balanced, Chain, Prefixes
 
@@ -106,14 +107,39 @@ class TestBalanced:
 
 
 class TestRuns:
-    def test_a_short_chain_is_learned_and_the_start_is_left_alone(self):
-        chain = Chain(1, seed=3)
-        start = formed(chain, 3)
+    chain = Chain(3, seed=3)
+    config = Config(**SETTINGS, steps=60, learning_rate=1e-3, seed=3)
+
+    @pytest.fixture(scope="class")
+    def start(self):
+        return formed(self.chain, 3)
+
+    def test_what_was_learned_before_shows_the_form_and_not_the_secret(self, start):
+        looked = evaluate(*start, self.chain, problems=256, temperature=1.0, seed=0)
+        firsts = [sum(text[:1] == letter for text in looked.texts) for letter in self.chain.alphabet[-9:-6]]
+        assert sum(firsts) > 250
+        assert max(firsts) < 150
+        assert looked.accuracy < 0.15
+
+    def test_a_short_chain_is_learned_and_the_start_is_left_alone(self, start):
         before = [value.clone() for value in start[0].parameters()]
-        run = learned(start, chain, "uniform", Config(**SETTINGS, steps=60, learning_rate=1e-3, seed=3))
+        run = learned(start, self.chain, "uniform", self.config)
         assert run["solved"]
         assert run["completions"] == 64 * len(run["right"]) < 64 * 60
         assert all((a == b).all() for a, b in zip(before, start[0].parameters()))
+
+    def test_backwards_goes_one_letter_back_after_a_step_that_is_mostly_right(self, start):
+        run = learned(start, self.chain, "backwards", self.config)
+        layers, right = run["layer"], run["right"]
+        assert (layers[0], layers[-1]) == (2, 0)
+        assert [a - b for a, b in itertools.pairwise(layers)] == [
+            float(a > 0 and share >= CLIMB) for a, share in zip(layers, right[:-1])
+        ]
+
+    def test_random_letters_are_seldom_right(self, start):
+        config = self.config.replace(steps=8)
+        true, random = (learned(start, self.chain, "uniform", config, true=true) for true in (True, False))
+        assert np.mean(true["right"]) > 3 * np.mean(random["right"])
 
     def test_methods_have_names(self):
         with pytest.raises(ValueError, match="method"):
