@@ -132,6 +132,7 @@ class TestRuns:
         run = learned(start, self.chain, "backwards", self.config)
         layers, right = run["layer"], run["right"]
         assert (layers[0], layers[-1]) == (2, 0)
+        assert run["solved"]
         assert [a - b for a, b in itertools.pairwise(layers)] == [
             float(a > 0 and share >= CLIMB) for a, share in zip(layers, right[:-1])
         ]
