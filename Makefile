@@ -8,7 +8,8 @@ help:  ## list the targets
 
 test:  ## run the tests on all cores
 	@tools/environment.sh .venv dev llm
-	$(python) -m pytest --numprocesses logical --dist loadfile
+	@# a worker a core, and one thread in each
+	OMP_NUM_THREADS=1 $(python) -m pytest --numprocesses logical --dist loadfile
 
 lint:  ## check style and types
 	@tools/environment.sh .venv dev llm

@@ -28,7 +28,7 @@ def task(name: str) -> Task:
     ``sort1`` … ``sort99``      ``31415>``, so many digits                       ``11345``
     ``copy1`` … ``copy99``      ``xkcdab=``, so many letters                     ``xkcdab``
     ``countdown2`` … ``8``      ``22:3,5,7=``, so many numbers                   ``3*5+7``
-    ``chain1`` … ``chain17``    ``271>``, a secret of so many letters             ``bdig``
+    ``chain1`` … ``chain17``    ``271>``, a secret of so many letters            ``bdig``
     ``reasoning-gym:chain_sum`` any data set of reasoning-gym                    ``<answer>42</answer>``
     ``gsm8k:PATH``              a .jsonl or .parquet file                        ``… #### 42``
     ==========================  ===============================================  =========================
