@@ -1,8 +1,8 @@
 """The stored runs of notebook 43: SmolLM2-135M on reasoning-gym, GRPO and GBPO by low-rank updates. Resumable.
 
-    python tools/pretrained_study.py [--steps 4] [--seeds 2] [--jobs 1] [--folder build/pretrained]
+    python tools/pretrained_study.py [--steps 20] [--seeds 2] [--jobs 1] [--folder build/pretrained]
 
-Half an hour of one core; needs the extra ``llm``. Both methods at two learning rates, all of which are kept,
+Well over an hour of one core; needs the extra ``llm``. Both methods at two learning rates, all of which are kept,
 and how often the model as it comes answers some data sets rightly. Runs go on from their checkpoints, and
 ``figures/data/pretrained.json`` is written anew after each pair, with the versions and the machine that made it.
 """
@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "pretrained")
