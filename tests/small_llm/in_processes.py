@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.distributed.tensor import DTensor
 
-from small_llm import Config, WarmUp, opening, processes, train
+from small_llm import Config, WarmUp, opening, processes, train, training
 from small_llm.tasks import Problem, Task, task
 
 torch.set_num_threads(1)
@@ -82,6 +82,10 @@ def every_case(folder, engine):
 
 
 def resumed(folder):
+    """A run with and without shards that is ended early and goes on; and who of the processes wrote rows."""
+    files = []
+    keeps = training.Metrics
+    training.Metrics = lambda file, **options: files.append(str(file)) or keeps(file, **options)
     config = BASE.replace(steps=3, checkpoint_every=2, minibatches=1)
     for sharded in (False, True):
         here = config.replace(sharded=sharded, folder=str(folder / f"run-{sharded}"))
@@ -90,6 +94,7 @@ def resumed(folder):
         result = trained(here)
         if processes.rank() == 0:
             torch.save(result, folder / f"{sharded}.pt")
+    (folder / f"{processes.rank()}.json").write_text(json.dumps(files))
 
 
 def warmed_up(folder):

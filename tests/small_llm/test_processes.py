@@ -52,6 +52,11 @@ def test_two_processes_learn_what_one_learns(tmp_path, engine):
 
 def test_they_save_and_go_on_together(tmp_path):
     run_two("resumed", tmp_path)
+    first, second = (json.loads((tmp_path / f"{i}.json").read_text()) for i in range(2))
+    assert first == [
+        str(tmp_path / f"run-{sharded}" / "metrics.jsonl") for sharded in (False, False, True, True)
+    ]
+    assert second == ["None"] * 4  # the file is the first one's
     whole = trained(BASE.replace(steps=3, minibatches=1))
     for sharded in (False, True):
         folder = tmp_path / f"run-{sharded}"
