@@ -76,7 +76,7 @@ def learned(
     -------
     dict
         ``completions`` that were learned from until then, whether ``solved``, ``accuracy`` at the last look,
-        and of every step the ``layer`` that was the earliest, the share ``right`` and the share of groups ``mixed``.
+        and of every step the ``layer`` that was the earliest and the share ``right``.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
@@ -90,11 +90,11 @@ def learned(
     layer = chain.length - 1 if method == "backwards" else 0
     first = tuple(range(chain.length)) if method == "uniform" else (layer,)
     loop = Loop(config.replace(task=chain.name), copy.deepcopy(start[0]), start[1], resets(first), chain)
-    found: dict[str, list[float]] = {"layer": [], "right": [], "mixed": []}
+    found: dict[str, list[float]] = {"layer": [], "right": []}
     accuracy = 0.0
     while loop.done < config.steps and accuracy < SOLVED:
         row = loop.step()
-        for name, value in zip(found, (layer, row["reward/accuracy"], row["reward/mixed"])):
+        for name, value in zip(found, (layer, row["reward/accuracy"])):
             found[name].append(float(value))
         if layer and row["reward/accuracy"] >= CLIMB:
             layer -= 1

@@ -15,40 +15,11 @@ import numpy as np
 
 from pgtheory.mdp import validate
 from small_llm.tasks import Problem, Task, split_of
+from small_llm.tasks.wrapped import Wrapped
 
 
 @dataclass(frozen=True)
-class _Wrapped(Task):
-    """A task that asks what ``task`` asks."""
-
-    task: Task
-
-    def __post_init__(self) -> None:
-        validate.instance_of("task", self.task, Task)
-
-    @property
-    def alphabet(self) -> str:
-        return self.task.alphabet
-
-    @property
-    def max_new_tokens(self) -> int:
-        return self.task.max_new_tokens
-
-    def draw(self, rng: np.random.Generator, n: int) -> list[Problem]:
-        return self.task.draw(rng, n)
-
-    def key(self, problem: Problem) -> str:
-        return self.task.key(problem)
-
-    def verify(self, problem: Problem, completion: str) -> float:
-        return self.task.verify(problem, completion)
-
-    def vote(self, problem: Problem, completion: str) -> str | None:
-        return self.task.vote(problem, completion)
-
-
-@dataclass(frozen=True)
-class NoisyLabels(_Wrapped):
+class NoisyLabels(Wrapped[Task]):
     """A verifier that errs: with probability ``p`` a verdict r on a training problem becomes 1 - r.
 
     The coin is a hash of seed, prompt and completion: the verifier is wrong about an answer whenever it sees it,
@@ -90,7 +61,7 @@ class NoisyLabels(_Wrapped):
 
 
 @dataclass(frozen=True)
-class MajorityVote(_Wrapped):
+class MajorityVote(Wrapped[Task]):
     """Test-time reinforcement learning (Zuo et al., arXiv:2504.16084): right is what most of the group say.
 
     The reward of a completion is 1 when its answer (:meth:`Task.vote`) is the most frequent in its group, else 0;

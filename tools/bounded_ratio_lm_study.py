@@ -10,13 +10,12 @@ and the machine that made it.
 
 import argparse
 import os
-import platform
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one run, one core
 
 import numpy as np
-from stored_runs import DATA, ROOT, origin, write
+from stored_runs import DATA, ONE_CORE, ROOT, origin, write
 
 from pgtheory import evidence
 from small_llm.ratio_study import METHODS
@@ -59,7 +58,7 @@ def cell(rng, method, epsilon, epochs, noise, rate):
 def stored() -> dict:
     """What made the numbers."""
     return {
-        **origin(__file__, f"CPU, {platform.machine()}, one core a run, in float32", "torch", "transformers"),
+        **origin(__file__, ONE_CORE, "torch", "transformers"),
         "steps": STEPS,
         "seeds": {"choosing": CHOOSING, "reported": REPORTED},
         "sweeps": [],

@@ -10,13 +10,12 @@ made it.
 
 import argparse
 import os
-import platform
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one run, one core
 
 import numpy as np
-from stored_runs import DATA, ROOT, origin, write
+from stored_runs import DATA, ONE_CORE, ROOT, origin, write
 
 from pgtheory import evidence
 from small_llm.prefix_study import CONTROLS, METHODS
@@ -33,19 +32,13 @@ VERSION = "2"  # of the settings in small_llm.prefix_study
 
 def cell(rng, length, **rates):
     """All methods from one start, each at its learning rate."""
-    from small_llm.prefix_study import SETTINGS
-
-    return outcomes(rng, length, [(m, {**SETTINGS, "learning_rate": rate}, {}) for m, rate in rates.items()])
+    return outcomes(rng, length, [(m, {"learning_rate": rate}, {}) for m, rate in rates.items()])
 
 
 def balanced_cell(rng, rate):
     """All arms of the balanced chain, from one start and at one learning rate."""
-    from small_llm.prefix_study import CONTROLS, SETTINGS
-
     arms = CONTROLS.values()
-    return outcomes(
-        rng, BALANCED, [("backwards", {**SETTINGS, **own, "learning_rate": rate}, how) for own, how in arms]
-    )
+    return outcomes(rng, BALANCED, [("backwards", {**own, "learning_rate": rate}, how) for own, how in arms])
 
 
 def outcomes(rng, length, runs):
@@ -53,7 +46,7 @@ def outcomes(rng, length, runs):
     import torch
 
     from small_llm.config import Config
-    from small_llm.prefix_study import formed, learned
+    from small_llm.prefix_study import SETTINGS, formed, learned
     from small_llm.tasks.chain import Chain
 
     torch.set_num_threads(1)
@@ -61,7 +54,7 @@ def outcomes(rng, length, runs):
     chain = Chain(length, seed=seed)
     start = formed(chain, seed)
     found = [
-        learned(start, chain, method, Config(**settings, steps=STEPS, seed=seed), **options)
+        learned(start, chain, method, Config(**{**SETTINGS, **settings}, steps=STEPS, seed=seed), **options)
         for method, settings, options in runs
     ]
     return {name: np.array([float(run[name]) for run in found]) for name in NAMES}
@@ -88,8 +81,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "prefixes")
     options = parser.parse_args()
-    machine = f"CPU, {platform.machine()}, one core a run, in float32"
-    result = origin(__file__, machine, "torch", "transformers") | {
+    result = origin(__file__, ONE_CORE, "torch", "transformers") | {
         "steps": STEPS,
         "seeds": {"choosing": CHOOSING, "reported": REPORTED, "balanced": BALANCED_SEEDS},
         "methods": METHODS,

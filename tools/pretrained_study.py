@@ -9,12 +9,11 @@ and how often the model as it comes answers some data sets rightly. Runs go on f
 
 import argparse
 import os
-import platform
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one run, one core
 
-from stored_runs import DATA, ROOT, origin, write
+from stored_runs import DATA, ONE_CORE, ROOT, origin, write
 
 from pgtheory import evidence
 from small_llm.pretrained_study import DATASETS, HELD_OUT, SETTINGS
@@ -59,7 +58,7 @@ def stored(steps: int) -> dict:
     return {
         **origin(
             __file__,
-            f"CPU, {platform.machine()}, one core a run, in float32",
+            ONE_CORE,
             *("reasoning-gym", "torch", "transformers", "peft"),
         ),
         "steps": steps,

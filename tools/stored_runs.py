@@ -13,6 +13,7 @@ from pgtheory import evidence
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "figures" / "data"
+ONE_CORE = f"CPU, {platform.machine()}, one core a run, in float32"
 
 
 def origin(study: str, machine: str, *packages: str) -> dict:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pgtheory.mdp import validate
 from small_llm.tasks.task import Problem, Task
+from small_llm.tasks.wrapped import Wrapped
 from small_llm.verifiers import same_text
 
 _DIGITS = 3  # of a prompt: a label that says nothing
@@ -85,28 +86,11 @@ class Chain(Task):
 
 
 @dataclass(frozen=True)
-class _OfChain(Task):
-    chain: Chain
+class _OfChain(Wrapped[Chain]):
+    """The prompts and answers of a chain, drawn otherwise."""
 
     def __post_init__(self) -> None:
-        validate.instance_of("chain", self.chain, Chain)
-
-    @property
-    def alphabet(self) -> str:
-        return self.chain.alphabet
-
-    @property
-    def max_new_tokens(self) -> int:
-        return self.chain.max_new_tokens
-
-    def verify(self, problem: Problem, completion: str) -> float:
-        return self.chain.verify(problem, completion)
-
-    def vote(self, problem: Problem, completion: str) -> str | None:
-        return self.chain.vote(problem, completion)
-
-    def key(self, problem: Problem) -> str:
-        return self.chain.key(problem)
+        validate.instance_of("task", self.task, Chain)
 
 
 @dataclass(frozen=True)
@@ -115,11 +99,11 @@ class Babble(_OfChain):
 
     @property
     def name(self) -> str:
-        return f"{self.chain.name}, babble"
+        return f"{self.task.name}, babble"
 
     def draw(self, rng: np.random.Generator, n: int) -> list[Problem]:
-        words = self.chain.words(rng, n)
-        return [Problem(*pair) for pair in zip(self.chain.prompts(rng, n), words)]
+        words = self.task.words(rng, n)
+        return [Problem(*pair) for pair in zip(self.task.prompts(rng, n), words)]
 
 
 @dataclass(frozen=True)
@@ -128,7 +112,7 @@ class Prefixes(_OfChain):
 
     Parameters
     ----------
-    chain : Chain
+    task : Chain
     layers : tuple of int
         How many letters are given; one of these, uniformly. ``(0,)`` is the prompt alone.
     true : bool
@@ -140,19 +124,19 @@ class Prefixes(_OfChain):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_layers(self.chain, self.layers)
+        _check_layers(self.task, self.layers)
         validate.flag("true", self.true)
 
     @property
     def name(self) -> str:
-        return f"{self.chain.name}, {'' if self.true else 'random '}prefixes {list(self.layers)}"
+        return f"{self.task.name}, {'' if self.true else 'random '}prefixes {list(self.layers)}"
 
     def draw(self, rng: np.random.Generator, n: int) -> list[Problem]:
-        given, secret = rng.choice(self.layers, size=n), self.chain.secret
-        words = [secret] * n if self.true else self.chain.words(rng, n)
+        given, secret = rng.choice(self.layers, size=n), self.task.secret
+        words = [secret] * n if self.true else self.task.words(rng, n)
         return [
             Problem(prompt + word[:h], secret[h:] if word[:h] == secret[:h] else _NOTHING)
-            for prompt, word, h in zip(self.chain.prompts(rng, n), words, given)
+            for prompt, word, h in zip(self.task.prompts(rng, n), words, given)
         ]
 
 
@@ -166,7 +150,7 @@ class Balanced(_OfChain):
 
     Parameters
     ----------
-    chain : Chain
+    task : Chain
     layers : tuple of int
         How many letters are given.
     least : int
@@ -182,20 +166,20 @@ class Balanced(_OfChain):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_layers(self.chain, self.layers)
+        _check_layers(self.task, self.layers)
         validate.positive_integer("least", self.least, 0)
         validate.positive_integer("seed", self.seed, 0)
 
     @property
     def name(self) -> str:
-        return f"{self.chain.name}, balanced {list(self.layers)}, least {self.least}, coins {self.seed}"
+        return f"{self.task.name}, balanced {list(self.layers)}, least {self.least}, coins {self.seed}"
 
     def draw(self, rng: np.random.Generator, n: int) -> list[Problem]:
         given, kinds = rng.choice(self.layers, size=n), rng.integers(len(LATENTS), size=n)
-        words, secret = self.chain.words(rng, n), self.chain.secret
+        words, secret = self.task.words(rng, n), self.task.secret
         return [
             Problem(prompt + word[:h], secret[h:], {"latent": LATENTS[kind] if h else "good"})
-            for prompt, word, h, kind in zip(self.chain.prompts(rng, n), words, given, kinds)
+            for prompt, word, h, kind in zip(self.task.prompts(rng, n), words, given, kinds)
         ]
 
     def rewards(self, problem: Problem, completions: Sequence[str]) -> np.ndarray:
